@@ -1,0 +1,1 @@
+"""Backends: ways to run a workload, each with the proof that it ran."""

@@ -1,0 +1,89 @@
+"""The literal tables of what there is: name -> ``module:attribute``. Adding one is adding a file and a line.
+
+Standard library only: the host plans with these names without having torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+BACKENDS: Mapping[str, str] = {
+    "eager": "harness.backends.eager:Eager",
+    "inductor": "harness.backends.dynamo:Inductor",
+}
+BACKEND_FAMILIES: Mapping[str, str] = {
+    "dynamo": "harness.backends.dynamo:Dynamo",
+}
+"""``family:name``, where the name is known only inside the image: ``dynamo:aot_eager`` is any backend that torch lists."""
+
+EXPERIMENTS: Mapping[str, str] = {
+    "performance": "harness.experiments.performance:Performance",
+}
+CLOCKS: Mapping[str, str] = {
+    "cpu": "harness.measure.clock:CpuClock",
+}
+
+_MICRO = "harness.workloads.micro"
+SUITES: Mapping[str, Mapping[str, str]] = {
+    "micro": {
+        "matmul_square": f"{_MICRO}.matmul:SQUARE",
+        "matmul_tall": f"{_MICRO}.matmul:TALL",
+        "matmul_batched": f"{_MICRO}.matmul:BATCHED",
+        "linear_gelu_mlp": f"{_MICRO}.matmul:LINEAR_GELU_MLP",
+        "softmax": f"{_MICRO}.normalization:SOFTMAX",
+        "layer_norm": f"{_MICRO}.normalization:LAYER_NORM",
+        "rms_norm": f"{_MICRO}.normalization:RMS_NORM",
+        "cross_entropy": f"{_MICRO}.normalization:CROSS_ENTROPY",
+        "attention": f"{_MICRO}.attention:FULL",
+        "attention_causal": f"{_MICRO}.attention:CAUSAL",
+        "attention_long": f"{_MICRO}.attention:LONG",
+        "transformer_block": f"{_MICRO}.attention:TRANSFORMER_BLOCK",
+        "conv2d_3x3": f"{_MICRO}.convolution:CONV2D_3X3",
+        "conv2d_depthwise": f"{_MICRO}.convolution:CONV2D_DEPTHWISE",
+        "conv_bn_relu": f"{_MICRO}.convolution:CONV_BN_RELU",
+        "resnet_bottleneck": f"{_MICRO}.convolution:RESNET_BOTTLENECK",
+        "embedding_bag": f"{_MICRO}.indexing:EMBEDDING_BAG",
+        "gather": f"{_MICRO}.indexing:GATHER",
+        "scatter_add": f"{_MICRO}.indexing:SCATTER_ADD",
+        "sort": f"{_MICRO}.indexing:SORT",
+        "topk": f"{_MICRO}.indexing:TOPK",
+        "cumsum": f"{_MICRO}.reduction:CUMSUM",
+        "sum_rows": f"{_MICRO}.reduction:SUM_ROWS",
+        "sum_columns": f"{_MICRO}.reduction:SUM_COLUMNS",
+        "sum_all": f"{_MICRO}.reduction:SUM_ALL",
+        "pointwise_chain": f"{_MICRO}.pointwise:POINTWISE_CHAIN",
+        "transpose_copy": f"{_MICRO}.pointwise:TRANSPOSE_COPY",
+        "adam_step_foreach": f"{_MICRO}.optimizer:ADAM_STEP_FOREACH",
+        "lstm": f"{_MICRO}.recurrent:LSTM",
+    },
+}
+SHAPES: Mapping[str, tuple[str, ...]] = {"micro": ("small", "large")}
+"""The sizes that every workload of a suite has."""
+
+
+def load(reference: str) -> object:
+    """The object behind ``module:attribute``."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def backend_reference(name: str) -> str:
+    """Where the backend of that name is. KeyError for an unknown one."""
+    family, colon, member = name.partition(":")
+    if colon and member:
+        return BACKEND_FAMILIES[family]
+    return BACKENDS[name]
+
+
+def is_backend(name: str) -> bool:
+    try:
+        backend_reference(name)
+    except KeyError:
+        return False
+    return True
+
+
+def workload_names() -> tuple[str, ...]:
+    """All names, ``suite/name``, in the order of the tables."""
+    return tuple(f"{suite}/{name}" for suite, names in SUITES.items() for name in names)

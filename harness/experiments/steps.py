@@ -1,0 +1,113 @@
+"""A step: what one call of a cell does, in inference and in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from harness.protocols import Outputs, Subject
+
+LEARNING_RATE = 1e-3
+
+
+@dataclass(kw_only=True)
+class Step:
+    """One call of a model, ready to be timed and to be checked."""
+
+    call: Callable[[], object]
+    """What is timed."""
+    results: Callable[[], Outputs]
+    """The same call once, and all that it yields, detached: what is compared."""
+
+
+def make_step(function: Callable[..., Outputs], subject: Subject, *, mode: str, precision: str, device: str) -> Step:
+    """The step of a callable that takes the place of ``subject.model`` (or is it).
+
+    Inference: forward without gradients. Training: forward, loss, backward, and a step of SGD; its results are outputs, loss,
+    gradients (of parameters and floating-point inputs) and the parameters after the step.
+    """
+    if mode == "training":
+        return _training(function, subject, precision, device)
+    return _inference(function, subject, precision, device)
+
+
+def _autocast(precision: str, device: str) -> AbstractContextManager[object]:
+    return torch.autocast(device) if precision == "amp" else nullcontext()
+
+
+def _inference(function: Callable[..., Outputs], subject: Subject, precision: str, device: str) -> Step:
+    inputs = subject.inputs
+
+    def call() -> Outputs:
+        with torch.no_grad(), _autocast(precision, device):
+            return function(*inputs)
+
+    return Step(call=call, results=lambda: _detached(call()))
+
+
+def _training(function: Callable[..., Outputs], subject: Subject, precision: str, device: str) -> Step:
+    inputs = pytree.tree_map_only(
+        torch.Tensor,
+        lambda tensor: tensor.requires_grad_(True) if tensor.is_floating_point() else tensor,
+        subject.inputs,
+    )
+    differentiated = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
+    parameters = dict(subject.model.named_parameters())
+    optimizer = torch.optim.SGD(parameters.values(), lr=LEARNING_RATE) if parameters else None
+    loss_of = subject.loss or mean_of_outputs
+
+    def forward_backward() -> tuple[Outputs, torch.Tensor]:
+        for tensor in (*parameters.values(), *differentiated):
+            tensor.grad = None
+        with _autocast(precision, device):
+            outputs = function(*inputs)
+            loss = loss_of(outputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return outputs, loss
+
+    def call() -> object:
+        _, loss = forward_backward()
+        if optimizer is not None:
+            optimizer.step()
+        return loss
+
+    def results() -> Outputs:
+        outputs, loss = forward_backward()
+        found: dict[str, Any] = {
+            "outputs": _detached(outputs),
+            "loss": _detached(loss),
+            "gradients": {name: _gradient(parameter) for name, parameter in parameters.items()},
+            "input_gradients": [_gradient(tensor) for tensor in differentiated],
+        }
+        if optimizer is not None:
+            optimizer.step()
+            found["parameters"] = {name: _detached(parameter) for name, parameter in parameters.items()}
+        return found
+
+    return Step(call=call, results=results)
+
+
+def mean_of_outputs(outputs: Outputs) -> torch.Tensor:
+    """The loss of a workload that names none: the mean over its floating-point outputs of each one's mean."""
+    means = [
+        leaf.mean()
+        for leaf in pytree.tree_leaves(outputs)
+        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad
+    ]
+    if not means:
+        raise ValueError("no output depends on a parameter or on an input: there is nothing to train")
+    return torch.stack([mean.to(means[0].dtype) for mean in means]).mean()
+
+
+def _gradient(tensor: torch.Tensor) -> torch.Tensor:
+    # A parameter that the loss does not depend on has no gradient in eager; a backend may give zeros. Both mean the same.
+    return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.detach().clone()
+
+
+def _detached(tree: Any) -> Any:
+    return pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), tree)

@@ -1,0 +1,189 @@
+"""The launch: one start of one image that measures a list of cells once.
+
+Each cell runs in a process forked from this one, which has torch imported and never touches a device. A row is on disk
+before the next cell starts, and every cell gets one, whatever its process does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from harness import facts, records
+from harness.cell import Cell, LaunchSpec
+from harness.journal import Journal, JournalWriter, read_journal
+from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
+from harness.records import Row, Sample, Status
+
+ROWS, SAMPLES, FACTS, RUNNING, LOGS = "results.csv", "samples.csv", "launch.json", "running.json", "logs"
+"""What a launch leaves in its output directory; RUNNING is there only while a cell is being measured."""
+
+PRELOAD = (
+    "torch",
+    "torch._dynamo",
+    "torch._inductor.compile_fx",
+    "torch._inductor.codegen.cpp",
+    "torch._inductor.codegen.cpp_wrapper_cpu",
+    "torch._inductor.cpu_vec_isa",
+    "torch._inductor.fx_passes.joint_graph",
+    "harness.worker",
+    "harness.backends.eager",
+    "harness.backends.dynamo",
+    "harness.experiments.performance",
+)
+"""Modules that cells need, imported once for all. Only the first must be there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The launch's files."""
+
+    directory: Path
+
+    def log_of(self, index: int) -> Path:
+        return self.directory / LOGS / f"{index:04d}.log"
+
+
+def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> None:
+    """Measure the cells of ``spec``, leaving rows, samples and logs in ``directory``.
+
+    stop: a file descriptor whose closing by the other side ends the launch. Raises Stopped then, and on SIGTERM or SIGINT,
+    after having ended the cell that was running.
+    """
+    output = Output(directory=directory)
+    (directory / LOGS).mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    become_reaper()
+    started = time.monotonic()
+    missing = _preload()
+    about: dict[str, object] = {"machine": facts.machine(), **facts.environment()}
+    if missing is None:
+        about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
+    _write_json(directory / FACTS, about)
+    for index, cell in enumerate(spec.cells):
+        row, samples = measure(index, cell, spec, output, stop) if missing is None else (_row(cell, spec, Status.UNSUPPORTED, missing), [])
+        # Samples first: a row says that the cell is done.
+        records.append_samples(directory / SAMPLES, samples)
+        records.append_rows(directory / ROWS, [row])
+        (directory / RUNNING).unlink(missing_ok=True)
+        print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
+
+
+def measure(index: int, cell: Cell, spec: LaunchSpec, output: Output, stop: int | None) -> tuple[Row, list[Sample]]:
+    """One cell in a process of its own: its row and its samples."""
+    from harness import worker
+
+    log = output.log_of(index)
+    journal_path = output.directory / f"journal-{index:04d}.jsonl"
+    journal_path.unlink(missing_ok=True)
+    _write_json(output.directory / RUNNING, {"cell": cell.id, "index": index})
+    started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+    def target() -> None:
+        worker.run_cell(cell, spec, JournalWriter(journal_path))
+
+    try:
+        ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=log, stop=stop)
+        journal = read_journal(journal_path)
+    finally:
+        journal_path.unlink(missing_ok=True)
+    status, reason = outcome(journal, ended, spec.timeout_seconds)
+    fields = {**journal.fields, "warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
+    fields.pop("reason", None)
+    row = _row(cell, spec, status, reason, **fields, started_at=started_at, log=f"{LOGS}/{log.name}")
+    samples = [
+        Sample(launch=spec.launch, attempt=spec.attempt, cell=cell.id, variant=variant, index=i, seconds=seconds, calls=calls)
+        for i, (variant, seconds, calls) in enumerate(journal.samples)
+    ]
+    return row, samples
+
+
+def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str, str]:
+    """Status and reason from what the process said and from how it ended."""
+    if journal.status is not None:
+        return journal.status, journal.reason
+    where = f"during {journal.phase!r}"
+    if ended.timed_out:
+        return Status.TIMEOUT, f"not done after {timeout_seconds:g} s, ended {where}"
+    if ended.out_of_memory:
+        return Status.OOM, f"killed by the kernel for want of memory {where}"
+    if ended.signal is not None:
+        return Status.crash(signal_name(ended.signal)), f"killed by {signal_name(ended.signal)} {where}; the log has its last stack"
+    return Status.crash(f"exit{ended.exit_code}"), f"the process left with exit code {ended.exit_code} {where}, without finishing"
+
+
+def _row(cell: Cell, spec: LaunchSpec, status: str, reason: str, **fields: object) -> Row:
+    identity: dict[str, object] = {
+        "dev": cell.device,
+        "name": cell.workload,
+        "batch_size": cell.batch_size,
+        "run": spec.run,
+        "image": spec.image,
+        "launch": spec.launch,
+        "attempt": spec.attempt,
+        "cell": cell.id,
+        "suite": cell.suite,
+        "backend": cell.backend,
+        "mode": cell.mode,
+        "precision": cell.precision,
+        "shapes": cell.shapes,
+        "planned_batch_size": cell.batch_size,
+        "options": " ".join(f"{name}={value}" for name, value in cell.options),
+        "status": status,
+        "reason": records.one_line(reason),
+    }
+    return Row(**{**identity, **fields})  # type: ignore[arg-type]  # names are checked by the journal and by Row itself
+
+
+def unmeasured_row(cell: Cell, spec: LaunchSpec, reason: str) -> Row:
+    """The row of a cell that the engine, not the image, kept from being measured. Written by the host."""
+    return _row(cell, spec, Status.INFRA_ERROR, reason)
+
+
+def _preload() -> str | None:
+    """Import what cells need; the reason why they cannot run, or None."""
+    # Python warns of forking with threads. numpy's BLAS has one per core and protects them by its own fork handlers.
+    warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+    for name in PRELOAD:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            if name == PRELOAD[0] or name.startswith("harness."):
+                return f"this image lacks what the harness needs: {error} (Python {sys.version.split()[0]} at {sys.executable})"
+        except Exception as error:
+            print(f"not preloaded: {name}: {error}", flush=True)
+    # What is there now is shared by all cells: keep the collector from touching, and so copying, its pages.
+    gc.collect()
+    gc.freeze()
+    return None
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(signal_name(number))
+
+
+def _summary(row: Row) -> str:
+    took = f" ({row.wall_seconds:.1f} s)" if row.wall_seconds is not None else ""
+    if row.speedup is not None:
+        return f"{row.status} {row.speedup:.2f}x{took}"
+    return f"{row.status}{': ' + row.reason[:160] if row.reason else ''}{took}"
+
+
+def _write_json(path: Path, content: object) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with contextlib.suppress(OSError), temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Measuring: clocks, sampling, accuracy."""

@@ -1,0 +1,217 @@
+"""A process for one cell: forked from the launch (which has torch imported), watched, and ended with all that it started.
+
+Standard library only. On Linux the launch becomes the reaper of its descendants' orphans, so that a process that detaches
+itself (``setsid``, a double fork) is still found and ended; elsewhere the process group is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+POLL_SECONDS = 0.02
+"""Only where the kernel has no pidfd: how often an ended process is looked for."""
+
+LINUX = sys.platform == "linux"
+
+
+class Stopped(BaseException):
+    """The launch is to end now: SIGTERM, SIGINT, or the host went away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a cell's process ended."""
+
+    wall_seconds: float
+    exit_code: int | None = None
+    """None where a signal ended it."""
+    signal: int | None = None
+    timed_out: bool = False
+    out_of_memory: bool = False
+    """The kernel's OOM killer was at work here when a SIGKILL ended the process."""
+
+
+def become_reaper() -> None:
+    """Inherit the orphans of descendants, so that ``end_descendants`` finds them."""
+    if LINUX:
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def run_process(target: Callable[[], None], *, timeout_seconds: float, log: Path, stop: int | None = None) -> Ended:
+    """Run ``target`` in a forked process, its output in ``log``; return how it ended, with no process of it left.
+
+    stop: a file descriptor (a pipe from the host); when its other end is closed, Stopped is raised.
+    """
+    killed_before = oom_kills()
+    started = time.monotonic()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _child(target, log)
+    timed_out = False
+    try:
+        status = _wait(pid, started + timeout_seconds, stop)
+        timed_out = status is None
+        if status is None:
+            _kill_group(pid)
+            _, status = os.waitpid(pid, 0)
+        pid = 0
+    finally:
+        if pid:
+            _kill_group(pid)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        end_descendants()
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    return Ended(
+        wall_seconds=time.monotonic() - started,
+        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+        signal=number,
+        timed_out=timed_out,
+        out_of_memory=number == signal.SIGKILL and not timed_out and oom_kills() > killed_before,
+    )
+
+
+def _child(target: Callable[[], None], log: Path) -> None:
+    """Never returns."""
+    code = 1
+    try:
+        os.setsid()
+        if LINUX:
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            # When memory runs out, the kernel is to take the cell and not the launch, which has rows to write.
+            with contextlib.suppress(OSError):
+                Path("/proc/self/oom_score_adj").write_text("1000")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        faulthandler.enable()
+        target()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Not sys.exit: what libraries registered to run at exit may hang, and everything worth keeping is written.
+        os._exit(code)
+
+
+def _wait(pid: int, deadline: float, stop: int | None) -> int | None:
+    """The process' wait status; None when the deadline came first. Sleeps in the kernel: it must not wake beside a timed cell."""
+    if not hasattr(os, "pidfd_open"):
+        return _wait_by_polling(pid, deadline, stop)
+    descriptor = os.pidfd_open(pid)
+    try:
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        if stop is not None:
+            poller.register(stop, select.POLLHUP)
+        while (remaining := deadline - time.monotonic()) > 0:
+            for ready, _ in poller.poll(remaining * 1000):
+                if ready == descriptor:
+                    return os.waitpid(pid, 0)[1]
+                raise Stopped("the host went away")
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _wait_by_polling(pid: int, deadline: float, stop: int | None) -> int | None:
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        if stop is not None and select.select([stop], [], [], 0)[0] and os.read(stop, 1) == b"":
+            raise Stopped("the host went away")
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def end_descendants() -> None:
+    """Kill and reap every process that descends from this one."""
+    while True:
+        found = descendants(os.getpid())
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, 0 if found else os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        if not found:
+            return
+
+
+def descendants(root: int) -> list[int]:
+    """Processes that descend from ``root``, from /proc; none where there is no /proc."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            # pid (name) state ppid ...: the name may hold spaces and parentheses, so count from the last one.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(entry.name)] = int(fields[1])
+    found: list[int] = []
+    frontier = {root}
+    while frontier:
+        frontier = {pid for pid, parent in parents.items() if parent in frontier}
+        found.extend(frontier)
+    return found
+
+
+def oom_kills() -> int:
+    """How often the kernel's OOM killer has struck: in this control group where it can be read, else on this machine."""
+    for path, key in (
+        ("/sys/fs/cgroup/memory.events", "oom_kill"),
+        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
+        ("/proc/vmstat", "oom_kill"),
+    ):
+        try:
+            text = Path(path).read_text()
+        except OSError:
+            continue
+        for line in text.splitlines():
+            name, _, value = line.partition(" ")
+            if name == key and value.strip().isdigit():
+                return int(value)
+    return 0
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def _kill_group(pid: int) -> None:
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,135 @@
+"""The small protocols between the parts of the harness. Adding a workload, a backend or an experiment is a file and a line in ``catalog``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from harness.cell import Cell, Sampling
+from harness.records import Warn
+
+Outputs = Any
+"""Whatever a model returns: a pytree of tensors."""
+Call = Callable[[], object]
+
+
+class Unsupported(Exception):
+    """The cell asks for what this image, machine or workload does not have. The text is the row's reason."""
+
+
+class NoEvidence(Exception):
+    """The backend cannot show that it ran: its numbers would be eager's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """When two results are the same (see ``measure.accuracy``)."""
+
+    absolute_and_relative: float
+    cosine: bool = False
+    """Compare by direction (cosine similarity >= 0.99) alone: for outputs whose single elements carry no meaning."""
+
+
+@dataclass(kw_only=True)
+class Subject:
+    """A loaded workload: what is run, on what, and what is known of it."""
+
+    model: torch.nn.Module
+    inputs: tuple[Any, ...]
+    """Positional arguments of the model: a pytree of tensors."""
+    batch_size: int | None = None
+    """As run; None where the workload has no batch dimension."""
+    flops: int | None = None
+    """Floating-point operations of one forward call, where they are countable."""
+    bytes_moved: int | None = None
+    """Bytes that one forward call cannot avoid to read and write, at the subject's precision."""
+    tolerance: Tolerance | None = None
+    """None: the precision's default."""
+    modes: tuple[str, ...] = ("inference", "training")
+    precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
+    loss: Callable[[Outputs], torch.Tensor] | None = None
+    """Scalar loss of the outputs; None: their mean."""
+
+
+class Workload(Protocol):
+    """A model or an operator, with its inputs."""
+
+    def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
+        """Build it, on the device and in the precision.
+
+        Raises Unsupported for what the workload does not have; any other exception means that it does not load.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Proof that the backend ran."""
+
+    columns: Mapping[str, int | None] = field(default_factory=dict)
+    """Columns of the record: graphs, breaks, captures."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """Everything else; stored as JSON."""
+
+
+class Backend(Protocol):
+    """A way to run a workload. Made anew for every cell, in the cell's own process."""
+
+    compiles: bool
+    """Whether the first call does more than the later ones."""
+
+    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
+        """The callable that takes the place of the subject's model. It may compile now or when first called.
+
+        Raises Unsupported where this image does not have the backend.
+        """
+        ...
+
+    def evidence(self) -> Evidence:
+        """Proof that the prepared callable has run through this backend. Raises NoEvidence where there is none."""
+        ...
+
+
+class BackendFactory(Protocol):
+    def __call__(self, cell: Cell) -> Backend: ...
+
+
+class Clock(Protocol):
+    """Times calls on one device: the same protocol for every backend, so that rows can be compared."""
+
+    resolution_seconds: float
+
+    def time(self, call: Call, calls: int) -> float:
+        """Seconds per call of ``calls`` calls in a row, all their work on the device included."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given."""
+        ...
+
+
+class Report(Protocol):
+    """Where a cell's process writes down what it finds, as it finds it: what is written survives a crash."""
+
+    def phase(self, name: str) -> None: ...
+
+    def set(self, **fields: object) -> None:
+        """Fields of the row, by column name."""
+        ...
+
+    def warn(self, warning: Warn) -> None: ...
+
+    def samples(self, samples: Sequence[tuple[str, float, int]]) -> None:
+        """(variant, seconds per call, calls), in the order taken."""
+        ...
+
+
+class Experiment(Protocol):
+    """What is measured of a cell."""
+
+    def run(self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, sampling: Sampling, seed: int, report: Report) -> str:
+        """Measure and report; returns the status. Exceptions become a status by the phase they were raised in."""
+        ...

@@ -1,0 +1,272 @@
+"""The record: columns of ``results.csv`` and ``samples.csv``, statuses, warnings, and the append-only writer.
+
+Standard library only: written inside the image, read by the host. A value that was not measured is an empty field, never 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+REASON_LIMIT = 2000
+"""Characters of a reason that a row keeps; the log has all of it."""
+
+
+class Status:
+    """What became of a cell. The ancestor's own words where it has one."""
+
+    PASS = "pass"
+    FAIL_ACCURACY = "fail_accuracy"
+    EAGER_FAIL_TO_RUN = "eager_fail_to_run"
+    EAGER_TWO_RUNS_DIFFER = "eager_two_runs_differ"
+    FAIL_TO_RUN = "fail_to_run"
+    MODEL_FAIL_TO_LOAD = "model_fail_to_load"
+    OOM = "OOM"
+    TIMEOUT = "timeout"
+    PASS_DUE_TO_SKIP = "pass_due_to_skip"
+    UNSUPPORTED = "unsupported"
+    INFRA_ERROR = "infra_error"
+    CRASH_PREFIX = "crash:"
+
+    CLOSED = frozenset(
+        {
+            PASS,
+            FAIL_ACCURACY,
+            EAGER_FAIL_TO_RUN,
+            EAGER_TWO_RUNS_DIFFER,
+            FAIL_TO_RUN,
+            MODEL_FAIL_TO_LOAD,
+            OOM,
+            TIMEOUT,
+            PASS_DUE_TO_SKIP,
+            UNSUPPORTED,
+            INFRA_ERROR,
+        }
+    )
+
+    @staticmethod
+    def crash(cause: str) -> str:
+        """``crash:SIGSEGV`` for a signal, ``crash:exit3`` for a process that left without finishing."""
+        return f"{Status.CRASH_PREFIX}{cause}"
+
+    @staticmethod
+    def is_known(status: str) -> bool:
+        return status in Status.CLOSED or re.fullmatch(r"crash:(SIG[A-Z0-9]+|exit\d+)", status) is not None
+
+
+class Warn(str, Enum):
+    """What makes a row's numbers less than they look: a column, not a log line."""
+
+    SHORT_SAMPLES = "short_samples"
+    """The time budget ended before the wanted number of samples."""
+    NO_FP64_REFERENCE = "no_fp64_reference"
+    """The workload does not run in float64: the result was compared with eager alone."""
+    RECOMPILED = "recompiled"
+    """The backend compiled again after the result was checked."""
+    GRAPH_BREAKS = "graph_breaks"
+    """Part of the workload ran outside of the compiled graphs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one launch says of one cell. Field order is column order; the ancestor's columns come first, in its units."""
+
+    # The ancestor's columns: latency in milliseconds, compilation in seconds, memory in gigabytes.
+    dev: str = ""
+    name: str = ""
+    batch_size: int | None = None
+    speedup: float | None = None
+    """Median eager latency over median backend latency."""
+    abs_latency: float | None = None
+    """Median latency of the backend, in milliseconds."""
+    compilation_latency: float | None = None
+    """Seconds of the backend's first call beyond its median latency: compiling, and what it loads for that."""
+    compression_ratio: float | None = None
+    eager_peak_mem: float | None = None
+    dynamo_peak_mem: float | None = None
+    calls_captured: int | None = None
+    unique_graphs: int | None = None
+    graph_breaks: int | None = None
+    unique_graph_breaks: int | None = None
+    autograd_captures: int | None = None
+    autograd_compiles: int | None = None
+    cudagraph_skips: int | None = None
+
+    # Whose row it is.
+    run: str = ""
+    image: str = ""
+    launch: int = 0
+    attempt: int = 0
+    cell: str = ""
+    suite: str = ""
+    backend: str = ""
+    mode: str = ""
+    precision: str = ""
+    shapes: str = ""
+    planned_batch_size: int | None = None
+    """As the plan asks for it; ``batch_size`` is as run, where the workload's shapes name it."""
+    options: str = ""
+
+    # What became of it.
+    status: str = ""
+    reason: str = ""
+    warnings: str = ""
+    """Names of ``Warn``, joined by ``;``."""
+    phase: str = ""
+    """The last thing that the cell's process began."""
+
+    # What was measured.
+    eager_latency_seconds: float | None = None
+    backend_latency_seconds: float | None = None
+    samples: int | None = None
+    eager_calls_per_sample: int | None = None
+    backend_calls_per_sample: int | None = None
+    first_call_seconds: float | None = None
+    eager_error: float | None = None
+    """Largest relative root-mean-square error of an output of eager against float64 (see ``measure.accuracy``)."""
+    backend_error: float | None = None
+    tolerance: float | None = None
+    flops: int | None = None
+    """Floating-point operations of one forward call, as the workload declares them."""
+    bytes_moved: int | None = None
+    """Bytes that one forward call must read and write, as the workload declares them."""
+    evidence: str = ""
+    """Proof that the backend ran: a JSON object."""
+    wall_seconds: float | None = None
+    """From the start of the cell's process to its end."""
+    started_at: str = ""
+    """UTC, ISO 8601."""
+    log: str = ""
+    """The cell's output, relative to the run directory."""
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+INTEGER_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "int" in str(field.type))
+FLOAT_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "float" in str(field.type))
+KEY_COLUMNS = ("launch", "cell")
+
+ANCESTOR_COLUMNS = COLUMNS[: COLUMNS.index("run")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One timed batch of calls of one variant of one cell in one launch: a line of ``samples.csv``."""
+
+    launch: int
+    attempt: int
+    cell: str
+    variant: str
+    """``eager`` or ``backend``."""
+    index: int
+    """Order in which the sample was taken, over both variants."""
+    seconds: float
+    """Per call."""
+    calls: int
+
+
+SAMPLE_COLUMNS = tuple(field.name for field in dataclasses.fields(Sample))
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+")
+
+
+def one_line(text: str, limit: int = REASON_LIMIT) -> str:
+    """Text as a CSV field holds it: without line breaks or control characters, so that a row is one line of the file."""
+    flat = _UNPRINTABLE.sub(" ", text).strip()
+    return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def format_row(record: Row | Sample) -> list[str]:
+    """Fields as text: numbers exactly (``repr``), what was not measured as an empty field."""
+    return [_format(value) for value in dataclasses.astuple(record)]
+
+
+def _format(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    return one_line(str(value), limit=1 << 16)
+
+
+def append(path: Path, records: Iterable[Row | Sample], columns: tuple[str, ...]) -> None:
+    """Append records and make them durable: one write, then fsync. A torn last line of an earlier writer is cut off first."""
+    cut_torn_line(path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        if os.fstat(descriptor).st_size == 0:
+            writer.writerow(columns)
+        for record in records:
+            writer.writerow(format_row(record))
+        data = memoryview(text.getvalue().encode("utf-8"))
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_rows(path: Path, rows: Iterable[Row]) -> None:
+    append(path, rows, COLUMNS)
+
+
+def append_samples(path: Path, samples: Iterable[Sample]) -> None:
+    append(path, samples, SAMPLE_COLUMNS)
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off what follows the last line break: the half of a row that a killed writer left. It was never reported as written."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            start = max(0, position - 65536)
+            file.seek(start)
+            found = file.read(position - start).rfind(b"\n")
+            if found >= 0:
+                position = start + found + 1
+                break
+            position = start
+        if position != size:
+            file.truncate(position)
+
+
+def read_fields(path: Path) -> Iterator[dict[str, str]]:
+    """The complete lines of one of our own files, as text. Lines that do not fit the header are passed over here; the report lists them."""
+    if not path.exists():
+        return
+    with path.open("r", encoding="utf-8", errors="replace", newline="") as file:
+        lines = (line.replace("\0", " ") for line in file if line.endswith("\n"))
+        header: list[str] | None = None
+        for fields in csv.reader(lines):
+            if header is None:
+                header = fields
+            elif len(fields) == len(header):
+                yield dict(zip(header, fields, strict=True))
+
+
+def row_from_fields(fields: Mapping[str, str]) -> Row:
+    """Inverse of ``format_row``. ValueError names the column whose text is not what the column holds."""
+    values: dict[str, object] = {}
+    for column in COLUMNS:
+        text = fields.get(column, "")
+        if column in INTEGER_COLUMNS or column in FLOAT_COLUMNS:
+            if text == "":
+                continue
+            try:
+                values[column] = int(text) if column in INTEGER_COLUMNS else float(text)
+            except ValueError:
+                raise ValueError(f"{column}: not a number: {one_line(text, 40)!r}") from None
+        else:
+            values[column] = text
+    return Row(**values)  # type: ignore[arg-type]  # columns and fields are the same names, checked value by value above

@@ -1,0 +1,125 @@
+"""The cell's process: load the workload, prepare the backend, run the experiment; every exception becomes a status."""
+
+from __future__ import annotations
+
+import random
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from harness import catalog
+from harness.cell import PATH_SUITE, Cell, LaunchSpec
+from harness.journal import JournalWriter
+from harness.protocols import Backend, BackendFactory, Clock, Experiment, NoEvidence, Unsupported, Workload
+from harness.records import Status, one_line
+from harness.workloads.user_module import UserModule
+
+_OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA out of memory|out of memory$")
+_STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAIL_TO_RUN}
+"""What an exception in a phase means; in every other phase the backend did not run."""
+
+
+def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter) -> None:
+    """Measure one cell and write down what became of it."""
+    phase = _Phase(journal)
+    try:
+        status, reason = _measure(cell, spec, journal, phase), ""
+    except Unsupported as error:
+        status, reason = Status.UNSUPPORTED, str(error)
+    except NoEvidence as error:
+        status, reason = Status.FAIL_TO_RUN, f"no evidence that the backend ran: {error}"
+    except Exception as error:
+        # Anything a workload or a backend can raise is a result of the cell; its traceback belongs into the log.
+        traceback.print_exc()
+        status = _status_of(error, phase.name)
+        reason = f"{type(error).__name__} ({phase.name}): {one_line(str(error))}"
+    journal.finish(status, reason)
+
+
+def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase) -> str:
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    random.seed(spec.seed)
+    np.random.seed(spec.seed % 2**32)
+
+    phase("load")
+    clock = _clock(cell.device)
+    backend = _backend(cell)
+    subject = _workload(cell).load(
+        device=cell.device,
+        precision=cell.precision,
+        mode=cell.mode,
+        shapes=cell.shapes,
+        batch_size=cell.batch_size,
+        seed=spec.seed,
+    )
+    experiment = cast("type[Experiment]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))()
+    return experiment.run(
+        subject=subject,
+        backend=backend,
+        clock=clock,
+        cell=cell,
+        sampling=spec.sampling,
+        seed=spec.seed,
+        report=_Reporter(journal, phase),
+    )
+
+
+class _Phase:
+    """The phase the cell is in, on disk for whoever finds the process dead."""
+
+    def __init__(self, journal: JournalWriter) -> None:
+        self._journal = journal
+        self.name = "start"
+
+    def __call__(self, name: str) -> None:
+        self.name = name
+        self._journal.phase(name)
+
+
+class _Reporter:
+    """The journal, with the phase remembered."""
+
+    def __init__(self, journal: JournalWriter, phase: Callable[[str], None]) -> None:
+        self.phase = phase
+        self.set = journal.set
+        self.warn = journal.warn
+        self.samples = journal.samples
+
+
+def _status_of(error: Exception, phase: str) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return Status.OOM
+    return _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
+
+
+def _clock(device: str) -> Clock:
+    reference = catalog.CLOCKS.get(device)
+    if reference is None:
+        raise Unsupported(f"the harness has no clock for the device {device}")
+    return cast("type[Clock]", catalog.load(reference))()
+
+
+def _backend(cell: Cell) -> Backend:
+    try:
+        reference = catalog.backend_reference(cell.backend)
+    except KeyError:
+        raise Unsupported(f"the harness has no backend {cell.backend!r}; it has {', '.join(catalog.BACKENDS)}") from None
+    return cast("BackendFactory", catalog.load(reference))(cell)
+
+
+def _workload(cell: Cell) -> Workload:
+    suite, _, name = cell.workload.partition("/")
+    if suite == PATH_SUITE:
+        if cell.path is None:
+            raise ValueError("a workload of one's own needs its file: path:FILE:CLASS")
+        return UserModule(Path(cell.path), name.rpartition(":")[2])
+    try:
+        return cast("Workload", catalog.load(catalog.SUITES[suite][name]))
+    except KeyError:
+        raise Unsupported(f"the harness has no workload {cell.workload!r}") from None

@@ -1,0 +1,53 @@
+"""``path:FILE:CLASS``: a user's own ``nn.Module`` with ``get_example_inputs()``, as in the ancestor."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.protocols import Subject
+from harness.workloads.subjects import place
+
+
+@dataclass(frozen=True)
+class UserModule:
+    path: Path
+    class_name: str
+
+    def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
+        """Import the file (its folder comes first on ``sys.path``), build the class without arguments, and take its inputs.
+
+        ``shapes`` has no meaning here; a ``batch_size`` is refused, since the class names its inputs itself. TypeError and
+        AttributeError say what the class lacks.
+        """
+        if batch_size is not None:
+            raise TypeError(f"{self.class_name} chooses its inputs itself: leave batch_size out")
+        torch.manual_seed(seed)
+        model = self._class()()
+        inputs: object = model.get_example_inputs()  # type: ignore[operator]  # _class has made sure that it is there
+        if isinstance(inputs, torch.Tensor):
+            inputs = (inputs,)
+        if not isinstance(inputs, tuple | list):
+            raise TypeError(f"{self.class_name}.get_example_inputs() returned {type(inputs).__name__}; a tuple of arguments is expected")
+        return place(Subject(model=model, inputs=tuple(inputs)), device=device, precision=precision, mode=mode)
+
+    def _class(self) -> type[torch.nn.Module]:
+        sys.path.insert(0, str(self.path.parent))
+        spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{self.path} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[self.path.stem] = module
+        spec.loader.exec_module(module)
+        found = getattr(module, self.class_name, None)
+        if found is None:
+            raise AttributeError(f"{self.path} has no class {self.class_name}")
+        if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+            raise TypeError(f"{self.class_name} in {self.path} is not a torch.nn.Module")
+        if not hasattr(found, "get_example_inputs"):
+            raise AttributeError(f"{self.class_name} in {self.path} has no get_example_inputs()")
+        return found

@@ -1,0 +1,1 @@
+"""Environments: building an image from its lock, or the same lock as a virtual environment."""

@@ -1,0 +1,75 @@
+"""``python -m matrix VERB``: what the nox sessions call."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from images.errors import UserError
+from matrix.config import load_matrix
+from matrix.errors import INTERRUPTED
+from matrix.options import make_parser
+
+SOURCE = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = make_parser().parse_args(arguments)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # stdout is a text file here
+    try:
+        with _interruptible():
+            return _verb(options)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _verb(options: argparse.Namespace) -> int:
+    if options.verb == "schema":
+        from matrix.schema import schema_text
+
+        print(schema_text(), end="")
+        return 0
+    if options.verb == "doctor":
+        from matrix.doctor import examine
+
+        return examine(options.config)
+    matrix = load_matrix(options.config)
+    if options.verb == "image":
+        from matrix.bench import build_image
+
+        return build_image(options, matrix, SOURCE)
+    if options.verb == "lock":
+        from matrix.locks import make_locks
+
+        return make_locks(matrix, SOURCE, options.names, options.find_links)
+    from matrix.bench import bench
+
+    return bench(options, matrix, SOURCE, dict(os.environ))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """The first SIGINT or SIGTERM interrupts; further ones (nox passes on what the terminal has already sent) must not disturb the cleaning up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

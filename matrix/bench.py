@@ -1,0 +1,231 @@
+"""The verbs ``bench`` and ``image``: from options to a run directory and its page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.records import Status
+from images.build import ensure_image
+from images.recipe import BuildSettings, Recipe
+from matrix.config import Matrix
+from matrix.engines.engine import Engine, Environment
+from matrix.errors import INCOMPLETE, EngineForbidden, EngineMissing, RunNotFound, SelectionError
+from matrix.options import selection_of
+from matrix.plan import Plan, PlannedImage, choose_image, make_plan
+from matrix.provenance import describe_run, harness_digest, plan_of
+from matrix.runner import Settings, run_plan
+from matrix.store import Run, create_run, is_abandoned, open_run
+
+ENVIRONMENTS = Path(".nox") / "images"
+"""Where the local engine keeps virtual environments, under the checkout."""
+
+
+def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: Mapping[str, str]) -> int:
+    """Measure and show. Returns the exit code: 0, or 4 where the engine kept cells from being measured."""
+    matrix = _with_options(matrix, options)
+    if options.resume is not None:
+        return _resume(options, source, variables)
+    chosen = tuple(choose_image(text, matrix, options.image) for text in options.images) or (
+        choose_image(options.image, matrix, options.image),
+    )
+    plan = make_plan(matrix, chosen, selection_of(options))
+    _require_files(plan)
+    if options.plan:
+        _show(plan)
+        return 0
+    build = build_settings(matrix, options)
+    engine, facts = choose_engine(options.engine, matrix, build, source, options.base, variables)
+    _reap(engine)
+    environments = {image: engine.prepare(image) for image in chosen}
+    name = f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{chosen[0].name}-{secrets.token_hex(2)}"
+    manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=facts, environments=environments, source=source)
+    with create_run(options.results.absolute(), name, manifest) as run:
+        return _measure(plan, matrix, engine, environments, run, source)
+
+
+def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str]) -> int:
+    directory = options.resume if options.resume.exists() else options.results / options.resume
+    if not directory.exists():
+        raise RunNotFound(f"there is no run {options.resume}\n  next: name one of the directories under {options.results}/")
+    # Before the run is opened: what a killed command left running must not write into it any more.
+    with open_run(directory.absolute()) as probe:
+        manifest = probe.manifest()
+    matrix = Matrix.model_validate_json(_json(manifest["matrix"]), context=manifest["matrix"])
+    plan = plan_of(manifest)
+    engine, _ = choose_engine(manifest["engine"]["name"], matrix, build_settings(matrix, options), source, options.base, variables)
+    _reap(engine)
+    images = dict.fromkeys(launch.image for launch in plan.launches)
+    environments = {image: engine.prepare(image) for image in images}
+    _require_same(manifest, environments, source)
+    with open_run(directory.absolute()) as run:
+        run.collect()
+        again = run.forget(Status.INFRA_ERROR)
+        done = len(run.finished())
+        print(
+            f"resuming {run.directory}: {done} of {plan.rows} rows are there"
+            + (f", {again} infra_error rows are measured again" if again else "")
+        )
+        return _measure(plan, matrix, engine, environments, run, source)
+
+
+def _measure(plan: Plan, matrix: Matrix, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path) -> int:
+    print(f"run {run.directory}: {plan.rows} rows, {len(plan.launches)} launches, seed {plan.seed}, engine {engine.name}")
+    state = "interrupted"
+    try:
+        with _resumable(run):
+            run_plan(plan, Settings(matrix=matrix, seed=plan.seed), engine, environments, run, print)
+        state = "done"
+    finally:
+        run.update_manifest(lambda manifest: manifest.update(state=state))
+    incomplete = sum(row.status == Status.INFRA_ERROR for row in run.rows())
+    # The page is made by the next command of the house, from the files alone.
+    shown = subprocess.run([sys.executable, "-m", "reports", str(run.directory)], cwd=source, check=False).returncode
+    if incomplete:
+        print(f"{incomplete} cells could not be measured (infra_error)\n  next: --resume {run.directory}", file=sys.stderr)
+        return INCOMPLETE
+    return shown
+
+
+@contextlib.contextmanager
+def _resumable(run: Run) -> Iterator[None]:
+    """Whatever ends a run early, what was measured is taken over and the way to go on is named."""
+    try:
+        yield
+    except BaseException as error:
+        # The launch has ended, unless the engine is lost: then it may still write, and the next start takes over.
+        if isinstance(error, KeyboardInterrupt):
+            run.collect()
+        print(f"stopped; {len(run.finished())} rows are kept\n  next: --resume {run.directory}", file=sys.stderr)
+        raise
+
+
+def build_image(options: argparse.Namespace, matrix: Matrix, source: Path) -> int:
+    image = choose_image(options.image, matrix, options.image)
+    if image.reference is not None:
+        raise SelectionError(f"{image.label} is not built here\n  next: docker pull {image.reference}")
+    built = ensure_image(recipe(image, matrix, source, options.base), build_settings(matrix, options))
+    print(built.reference)
+    return 0
+
+
+def choose_engine(
+    name: str, matrix: Matrix, build: BuildSettings, source: Path, base: str | None, variables: Mapping[str, str]
+) -> tuple[Engine, dict[str, str]]:
+    """The engine by name; ``auto`` takes Docker where it answers and may be used. Says which and why."""
+
+    def recipe_of(image: PlannedImage) -> Recipe:
+        return recipe(image, matrix, source, base)
+
+    if name != "local":
+        from matrix.engines.docker import DockerEngine, connect, describe
+
+        try:
+            client = connect()
+        except (EngineMissing, EngineForbidden) as error:
+            if name == "docker":
+                raise
+            why = str(error).partition("\n")[0]
+        else:
+            facts = describe(client)
+            print(f"engine: docker {facts['engine_version']} ({'it answers' if name == 'auto' else 'as asked'})")
+            return DockerEngine(client, recipe_of=recipe_of, build=build, source=source), {"name": "docker", **facts}
+    else:
+        why = "as asked"
+    from matrix.engines.local import LocalEngine
+
+    print(f"engine: local, a virtual environment on this host ({why})")
+    environments = source / ENVIRONMENTS
+    path = variables.get("PATH", "/usr/bin:/bin")
+    return LocalEngine(recipe_of=recipe_of, build=build, environments=environments, source=source, path=path), {"name": "local"}
+
+
+def recipe(image: PlannedImage, matrix: Matrix, source: Path, base: str | None) -> Recipe:
+    settings = matrix.images[image.name]
+    folder = source / "images" / image.name
+    return Recipe(
+        name=image.name,
+        version=image.version,
+        base=base or settings.base,
+        lock=folder / settings.lock_of(image.version),
+        dockerfile=source / "images" / "Dockerfile",
+        smoke=folder / "smoke.py",
+    )
+
+
+def build_settings(matrix: Matrix, options: argparse.Namespace) -> BuildSettings:
+    """Command line over configuration. SelectionError for a file or folder that is not there."""
+    build = matrix.build
+
+    def existing(option: str, given: Path | None, configured: str | None) -> Path | None:
+        path = given or (Path(configured) if configured else None)
+        if path is not None and not path.exists():
+            raise SelectionError(f"{option} {path}: there is no such file or folder")
+        return path.absolute() if path else None
+
+    return BuildSettings(
+        network=options.build_network or build.network,
+        ca_bundle=existing("--ca-bundle", options.ca_bundle, build.ca_bundle),
+        pip_config=existing("--pip-config", options.pip_config, build.pip_config),
+        wheelhouse=existing("--wheelhouse", options.wheelhouse, build.wheelhouse),
+    )
+
+
+def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
+    """The configuration with the command line's changes, so that the manifest has what was in force."""
+    changed: dict[str, Any] = matrix.model_dump(mode="json")
+    if options.timeout is not None:
+        changed["run"]["timeout_seconds"] = options.timeout
+    if options.memory is not None:
+        for image in changed["images"].values():
+            image["container"]["memory"] = options.memory
+    try:
+        return Matrix.model_validate_json(_json(changed), context=changed)
+    except ValueError as error:
+        raise SelectionError(f"--memory {options.memory}: {error}") from None
+
+
+def _json(content: object) -> str:
+    return json.dumps(content)
+
+
+def _require_files(plan: Plan) -> None:
+    for path in dict.fromkeys(cell.path for launch in plan.launches for cell in launch.cells if cell.path):
+        if not Path(path).is_file():
+            raise SelectionError(f"there is no file {path}\n  next: name a workload of your own as path:FILE:CLASS")
+
+
+def _require_same(manifest: Mapping[str, Any], environments: Mapping[PlannedImage, Environment], source: Path) -> None:
+    """A run is resumed with the instrument and the images that it was begun with, or not at all."""
+    if manifest["harness_sha256"] != harness_digest(source):
+        raise SelectionError(
+            "the harness has changed since the run was begun: rows of two harnesses do not belong together\n  next: start a new run"
+        )
+    digests = {item["label"]: item["digest"] for item in manifest["images"]}
+    for image, environment in environments.items():
+        if digests[image.label] != environment.digest:
+            raise SelectionError(f"the image {image.label} has changed since the run was begun\n  next: start a new run")
+
+
+def _reap(engine: Engine) -> None:
+    for what in engine.reap(is_abandoned):
+        print(f"ended {what}, left by a command that was killed")
+
+
+def _show(plan: Plan) -> None:
+    for label, cells in {launch.image.label: launch.cells for launch in plan.launches}.items():
+        print(f"image {label}: {len(cells)} cells")
+        for cell in cells:
+            print(f"  {cell.id}")
+    for item in plan.excluded:
+        print(f"excluded from {item.image}: {item.cell}: {item.reason}")
+    order = ", ".join(launch.image.label for launch in plan.launches)
+    print(f"{plan.rows} rows in {len(plan.launches)} launches: {order} (seed {plan.seed})")

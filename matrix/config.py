@@ -1,0 +1,251 @@
+"""matrix.toml, parsed once into frozen models. Every mistake is reported at once, with its line."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import tomllib
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from harness import catalog
+from harness.cell import PATH_SUITE
+from matrix.errors import ConfigError
+from matrix.locate import line_numbers, line_of
+
+FILE_NAME = "matrix.toml"
+PATH_PREFIX = f"{PATH_SUITE}:"
+
+_QUOTED = re.compile("'([^']+)'")
+
+Mode = Literal["inference", "training"]
+Precision = Literal["float32", "float16", "bfloat16", "amp"]
+Device = Literal["cpu", "cuda", "xla"]
+Shapes = Literal["small", "large"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X?', or what there is, for an unknown name."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}" if names else ""
+
+
+def _backend(name: str) -> str:
+    if not catalog.is_backend(name):
+        families = [f"{family}:NAME" for family in catalog.BACKEND_FAMILIES]
+        raise ValueError(f"unknown backend {name!r}{nearest(name, [*catalog.BACKENDS, *families])}")
+    return name
+
+
+def _workload_pattern(pattern: str) -> str:
+    """A name or shell pattern of workloads that the harness has, or ``path:FILE:CLASS``."""
+    if pattern.startswith(PATH_PREFIX):
+        if len(pattern.split(":")) != 3 or not all(pattern.split(":")):
+            raise ValueError(f"{pattern!r}: a workload of one's own is named path:FILE:CLASS")
+    elif not fnmatch.filter(catalog.workload_names(), pattern):
+        raise ValueError(f"no workload matches {pattern!r}{nearest(pattern, catalog.workload_names())}")
+    return pattern
+
+
+def _cell_pattern(pattern: str) -> str:
+    return pattern if pattern.startswith(f"{PATH_SUITE}/") else _workload_pattern(pattern)
+
+
+def _regular_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ValueError(f"{name!r}: a name is lower-case letters, digits, '.', '_' and '-'")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_regular_name)]
+Backend = Annotated[str, AfterValidator(_backend)]
+WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
+CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
+Text = Annotated[str, Field(min_length=1)]
+Bytes = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$")]
+BatchSize = Annotated[int, Field(gt=0)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Run(Model):
+    """How every cell is measured."""
+
+    launches: int = Field(default=1, ge=1, description="starts of each image; the unit of replication")
+    seed: int = Field(default=1337, ge=0, description="of inputs, and of the order of launches and samples")
+    timeout_seconds: float = Field(default=300.0, gt=0, description="time for one cell")
+    threads: int | None = Field(default=None, ge=1, description="threads inside an operator; torch's choice where absent")
+    samples: int = Field(default=30, ge=2, description="timed samples of eager and of the backend")
+    minimum_sample_seconds: float = Field(default=1e-3, gt=0, description="length of a sample; shorter calls are batched")
+    budget_seconds: float = Field(default=5.0, gt=0, description="time for all samples of a cell")
+
+
+class Build(Model):
+    """How packages reach a build on this host; the command line can say the same."""
+
+    network: Literal["default", "host", "none"] = Field(default="default", description="network of the build's steps")
+    ca_bundle: Text | None = Field(default=None, description="file of certificates to trust while installing")
+    pip_config: Text | None = Field(default=None, description="pip.conf with index settings; a secret of the build")
+    wheelhouse: Text | None = Field(default=None, description="folder of wheels that holds the whole lock")
+
+
+class Container(Model):
+    """Limits of an image's containers."""
+
+    memory: Bytes | None = Field(default=None, description="limit, as in 8g; no swap beyond it")
+    shm_size: Bytes = Field(default="1g", description="size of /dev/shm")
+    tmp_size: Bytes = Field(default="8g", description="most that /tmp may hold; it is memory")
+    cpus: Annotated[str, Field(pattern=r"^[0-9]+([,-][0-9]+)*$")] | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
+    network: Literal["none", "bridge", "host"] = Field(default="none", description="network of the container")
+    pids: int = Field(default=4096, ge=64, description="most processes and threads")
+    ulimits: dict[str, int] = Field(default_factory=dict, description="soft and hard limits by name, as in nofile")
+    environment: dict[str, str] = Field(default_factory=dict, description="variables of the launch; recorded")
+
+
+class Image(Model):
+    """An environment to measure, and what to measure in it."""
+
+    description: Text = Field(description="one line, for nox -l")
+    base: Text = Field(description="image reference of the base")
+    lock: Text | None = Field(default=None, description="the lock's file, relative to images/<name>/")
+    versions: dict[str, Text] = Field(default_factory=dict, description="version -> lock; the first is the default")
+    indexes: tuple[Text, ...] = Field(default=(), description="package indexes beside PyPI; named in the locks")
+    device: Device = "cpu"
+    backends: tuple[Backend, ...] = Field(min_length=1)
+    suites: tuple[str, ...] = Field(min_length=1)
+    container: Container = Container()
+
+    @field_validator("suites")
+    @classmethod
+    def _suites_exist(cls, suites: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = (info.context or {}).get("suites", ())
+        for suite in suites:
+            if suite not in known:
+                raise ValueError(f"unknown suite {suite!r}{nearest(suite, known)}")
+        return suites
+
+    def lock_of(self, version: str) -> str:
+        """The lock of a version (empty: the default). KeyError for an unknown one."""
+        if version:
+            return self.versions[version]
+        return self.lock or next(iter(self.versions.values()), "requirements.lock")
+
+
+class Suite(Model):
+    """Workloads that are run together."""
+
+    workloads: tuple[WorkloadPattern, ...] = Field(min_length=1, description="names or patterns as in micro/*, or path:FILE:CLASS")
+
+
+class Axes(Model):
+    """What every workload is run with: the cells are the product of these and of the image's backends."""
+
+    mode: tuple[Mode, ...] = Field(default=("inference",), min_length=1)
+    precision: tuple[Precision, ...] = Field(default=("float32",), min_length=1)
+    shapes: tuple[Shapes, ...] = Field(default=("small",), min_length=1)
+    batch_size: tuple[BatchSize, ...] = Field(default=(), description="empty: what the shapes name")
+
+
+class Rule(Model):
+    """Cells by pattern; what is left out matches all."""
+
+    reason: Text
+    image: tuple[str, ...] = ()
+    workload: tuple[CellPattern, ...] = ()
+    backend: tuple[Backend, ...] = ()
+    mode: tuple[Mode, ...] = ()
+    precision: tuple[Precision, ...] = ()
+    shapes: tuple[Shapes, ...] = ()
+
+    @field_validator("image")
+    @classmethod
+    def _images_exist(cls, images: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = (info.context or {}).get("images", ())
+        for image in images:
+            if image not in known:
+                raise ValueError(f"unknown image {image!r}{nearest(image, known)}")
+        return images
+
+
+class Matrix(Model):
+    """The whole file."""
+
+    run: Run = Run()
+    build: Build = Build()
+    images: dict[Name, Image] = Field(min_length=1)
+    suites: dict[Name, Suite] = Field(min_length=1)
+    axes: Axes = Axes()
+    include: tuple[Rule, ...] = Field(default=(), description="cells beside the product of the axes")
+    exclude: tuple[Rule, ...] = Field(default=(), description="cells that are not run")
+
+
+def load_matrix(path: Path) -> Matrix:
+    """Read and check matrix.toml. ConfigError has a line ``FILE:LINE: path: what is wrong`` for each mistake."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}:1: cannot be read: {error}") from None
+    return parse_matrix(source, path.name)
+
+
+def parse_matrix(source: str, name: str = FILE_NAME) -> Matrix:
+    """The same from text. Pure."""
+    try:
+        data = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"line (\d+)", str(error))
+        line = found[1] if found else str(source.count("\n") + 1)
+        raise ConfigError(f"{name}:{line}: not TOML: {error}") from None
+    known = {key: tuple(data[key]) if isinstance(data.get(key), dict) else () for key in ("suites", "images")}
+    try:
+        return Matrix.model_validate(_tuples(data), context=known)
+    except ValidationError as error:
+        lines = line_numbers(source)
+        messages = sorted((line_of(e["loc"], lines), _text(e["loc"], e)) for e in error.errors())
+        raise ConfigError("\n".join(f"{name}:{line}: {text}" for line, text in messages)) from None
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's arrays as tuples: the models are frozen, and strict about it."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value
+
+
+def _text(path: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in path if part != "[key]") or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key{nearest(str(path[-1]), _keys_at(path[:-1]))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{where}: missing"
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        return f"{where}: unknown name {error['input']!r}{nearest(error['input'], _QUOTED.findall(message))}"
+    shown = (
+        f" (found {error['input']!r})" if isinstance(error["input"], str | int | float | bool) and "Value error" not in error["msg"] else ""
+    )
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model at this place of the file has."""
+    found: Any = Matrix
+    for part in path:
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            found = found.model_fields[str(part)].annotation
+        elif get_origin(found) is dict:
+            found = get_args(found)[1]
+        elif get_origin(found) is tuple:
+            found = get_args(found)[0]
+        else:
+            return []
+    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []

@@ -1,0 +1,119 @@
+"""The protocol that engines share, and what a launch is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.cell import LaunchSpec
+from matrix.config import Container
+from matrix.plan import PlannedImage
+
+CELLS = "cells.json"
+RUN_VARIABLE = "BENCHMATRIX_RUN"
+"""In the environment of every process of a launch, as the label is on its container: whose it is."""
+
+STARTUP_SECONDS = 600.0
+"""Time a launch may take beside its cells: the container's start and the import of torch, on a slow disk."""
+
+PINNED_VARIABLES: Mapping[str, str] = {
+    # glibc moves its mmap threshold as a process runs, and a convolution then takes 1.1 or 2.6 ms by launch: pin it.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # Workers that compile ahead import torch each, beside the cell that is being timed.
+    "TORCHINDUCTOR_COMPILE_THREADS": "1",
+}
+"""The same for every image and every engine; recorded in the manifest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A prepared image: ready to be started."""
+
+    image: PlannedImage
+    reference: str
+    """What the engine starts: an image reference, or the Python of a virtual environment."""
+    digest: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchRequest:
+    """One start of one image."""
+
+    environment: Environment
+    spec: LaunchSpec
+    directory: Path
+    """The only place the launch may write to."""
+    run_directory: Path
+    container: Container
+    deadline_seconds: float
+
+    @property
+    def user_modules(self) -> tuple[Path, ...]:
+        """Folders of the users' own modules, each once."""
+        return tuple(dict.fromkeys(Path(cell.path).parent for cell in self.spec.cells if cell.path is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchEnd:
+    """How a launch ended. A harness that reached its end exits with 0, whatever its cells did."""
+
+    exit_code: int | None
+    """None: it never started, or was ended at the deadline."""
+    reason: str = ""
+    """For the rows of cells that it left unmeasured."""
+
+
+@dataclass(kw_only=True)
+class Said:
+    """Lines a launch prints, passed on as they come; the last ones are kept for reasons."""
+
+    say: Callable[[str], None]
+    tail: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        self.tail = [*self.tail[-19:], line]
+        self.say(line)
+
+
+class Engine(Protocol):
+    """Starts launches somewhere."""
+
+    name: str
+
+    def prepare(self, image: PlannedImage) -> Environment:
+        """Build, pull or install the image, or find it there. Raises a UserError that names the next command."""
+        ...
+
+    def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
+        """Start a launch and wait for its end; nothing of it is left running, also when this raises.
+
+        Raises EngineLost when the engine stops answering; the launch may then still be running until ``reap``.
+        """
+        ...
+
+    def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
+        """End what killed commands left running: launches of runs that nobody has open. Returns what was ended."""
+        ...
+
+
+def launch_variables(run_directory: Path, container: Container, scratch: str) -> dict[str, str]:
+    """Environment variables of a launch: the same in every engine but for paths. ``scratch``: a writable folder that is its own."""
+    return {
+        **PINNED_VARIABLES,
+        "HOME": scratch,
+        # An unknown user id has no name, and inductor asks for one.
+        "USER": "benchmatrix",
+        "LOGNAME": "benchmatrix",
+        "TMPDIR": scratch,
+        "TORCHINDUCTOR_CACHE_DIR": f"{scratch}/inductor",
+        "TRITON_CACHE_DIR": f"{scratch}/triton",
+        **container.environment,
+        RUN_VARIABLE: str(run_directory),
+    }

@@ -1,0 +1,139 @@
+"""The engine without Docker: the image's lock in a virtual environment, the same harness, on this host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from images.recipe import BuildSettings, Recipe
+from images.virtualenv import ensure_environment
+from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, launch_variables
+from matrix.errors import SelectionError
+from matrix.plan import PlannedImage
+
+STOP_SECONDS = 3.0
+"""Time a launch has to end by itself before it is killed."""
+
+
+class LocalEngine:
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        recipe_of: Callable[[PlannedImage], Recipe],
+        build: BuildSettings,
+        environments: Path,
+        source: Path,
+        path: str,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """environments: where virtual environments are kept; source: the folder that has ``harness``; path: PATH of launches."""
+        self._recipe_of = recipe_of
+        self._build = build
+        self._environments = environments
+        self._source = source
+        self._path = path
+        self._say = say
+
+    def prepare(self, image: PlannedImage) -> Environment:
+        if image.reference is not None:
+            raise SelectionError(
+                f"{image.label} needs Docker: the local engine has no images\n  next: --engine docker, or leave --image out"
+            )
+        found = ensure_environment(self._recipe_of(image), self._build, self._environments, self._say)
+        return Environment(image=image, reference=str(found.python), digest=found.digest, size_bytes=found.size_bytes)
+
+    def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
+        scratch = request.directory / "scratch"
+        scratch.mkdir()
+        variables = launch_variables(request.run_directory, request.container, str(scratch))
+        variables |= {"PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}", "PYTHONPATH": str(self._source)}
+        command = [request.environment.reference, "-m", "harness", "launch", "--stop-with-stdin"]
+        command += ["--cells", str(request.directory / CELLS), "--out", str(request.directory)]
+        said = Said(say=say)
+        # A session of its own: Ctrl-C is for the host, which then ends the launch in order.
+        process = subprocess.Popen(
+            command,
+            cwd=scratch,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        reader = threading.Thread(target=_pass_on, args=(process, said), daemon=True)
+        reader.start()
+        try:
+            code = process.wait(timeout=request.deadline_seconds)
+            reader.join(timeout=5)
+            reason = "" if code == 0 else _death(code, said.tail)
+            return LaunchEnd(exit_code=code, reason=reason)
+        except subprocess.TimeoutExpired:
+            return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
+        finally:
+            _end(process)
+            (request.directory / "launch.log").write_text("\n".join(said.tail) + "\n", encoding="utf-8")
+            for pid in _labelled(lambda run: run == request.run_directory):
+                _kill(pid)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
+        ended = []
+        for pid in _labelled(abandoned):
+            _kill(pid)
+            ended.append(f"process {pid}")
+        return ended
+
+
+def _pass_on(process: subprocess.Popen[str], said: Said) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        said(line.rstrip("\n"))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a launch that is still running: by its own means first, so that it ends its cell, then without asking."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def _death(code: int, tail: list[str]) -> str:
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"the launch {how}; its last lines: {' | '.join(tail[-3:])}"
+
+
+def _labelled(wanted: Callable[[Path], bool]) -> list[int]:
+    """Processes of launches, by the variable in their environment; none where there is no /proc."""
+    found = []
+    marker = f"{RUN_VARIABLE}=".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        for variable in variables:
+            if variable.startswith(marker) and wanted(Path(os.fsdecode(variable.removeprefix(marker)))):
+                found.append(int(entry.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,58 @@
+"""Errors of the host, one class per cause, each with its exit code. Each text ends in the next command."""
+
+from __future__ import annotations
+
+from images.errors import UserError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM: what was measured is kept."""
+INCOMPLETE = 4
+"""Exit code of a run with cells that the engine, not the image, kept from being measured."""
+
+
+class ConfigError(UserError):
+    """matrix.toml has mistakes; the text has a line for each."""
+
+    exit_code = 2
+
+
+class SelectionError(UserError):
+    """The options select nothing, or name what does not exist."""
+
+    exit_code = 2
+
+
+class EngineMissing(UserError):
+    """No Docker engine answers."""
+
+    exit_code = 10
+
+
+class EngineForbidden(UserError):
+    """A Docker engine is there and may not be used."""
+
+    exit_code = 11
+
+
+class EngineLost(UserError):
+    """The engine stopped answering in the middle of a run."""
+
+    exit_code = 4
+
+
+class ImageMissing(UserError):
+    """An image that was there is gone."""
+
+    exit_code = 14
+
+
+class RunNotFound(UserError):
+    """There is no such run directory."""
+
+    exit_code = 18
+
+
+class RunBusy(UserError):
+    """Another command is writing this run."""
+
+    exit_code = 19

@@ -1,0 +1,59 @@
+"""Which locks there are: the images' by configuration, and the host's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.lock import compile_lock
+from matrix.config import Matrix, nearest
+from matrix.errors import SelectionError
+
+CPU_IMAGE = "cpu"
+"""The tests run the harness in the host's own environment: its lock is constrained by that image's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    name: str
+    source: Path
+    target: Path
+    indexes: tuple[str, ...] = ()
+    constraints: tuple[Path, ...] = ()
+
+
+def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
+    """Every lock of the project. Images come first: the tests' lock is constrained by one of them."""
+    found = []
+    for name, image in matrix.images.items():
+        folder = source / "images" / name
+        for version, file in (image.versions or {"": image.lock_of("")}).items():
+            label = f"{name}@{version}" if version else name
+            target = folder / file
+            found.append(Lock(name=label, source=target.with_suffix(".in"), target=target, indexes=image.indexes))
+    requirements = source / "requirements"
+    torch_lock = source / "images" / CPU_IMAGE / "requirements.lock"
+    found.append(Lock(name="host", source=requirements / "host.in", target=requirements / "host.lock"))
+    found.append(
+        Lock(
+            name="dev",
+            source=requirements / "dev.in",
+            target=requirements / "dev.lock",
+            indexes=matrix.images[CPU_IMAGE].indexes if CPU_IMAGE in matrix.images else (),
+            constraints=(requirements / "host.lock", torch_lock),
+        )
+    )
+    return found
+
+
+def make_locks(matrix: Matrix, source: Path, names: list[str], find_links: Path | None) -> int:
+    locks = all_locks(matrix, source)
+    known = [lock.name for lock in locks]
+    for name in names:
+        if name not in known:
+            raise SelectionError(f"there is no lock {name!r}{nearest(name, known)}")
+    for lock in locks:
+        if not names or lock.name in names:
+            print(f"locking {lock.source.relative_to(source)}")
+            compile_lock(lock.source, lock.target, indexes=lock.indexes, find_links=find_links, constraints=lock.constraints)
+    return 0

@@ -1,0 +1,157 @@
+"""The command line: every option once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from matrix.errors import SelectionError
+from matrix.plan import Selection
+
+T = TypeVar("T")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m matrix",
+        description="Measures a matrix of workloads and backends inside container images.",
+        epilog="Exit codes: 0 every planned cell has its row; 2 usage or configuration; 4 cells that the engine kept from being "
+        "measured; 10-19 what the message says; 130 interrupted.",
+    )
+    parser.add_argument("--config", type=Path, default=Path("matrix.toml"), help="the configuration (default: %(default)s)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _bench(verbs.add_parser("bench", help="measure an image", formatter_class=argparse.ArgumentDefaultsHelpFormatter))
+    image = verbs.add_parser("image", help="build an image, unless it is there")
+    image.add_argument("image", help="NAME or NAME@VERSION of matrix.toml")
+    _build(image)
+    lock = verbs.add_parser("lock", help="make the locks anew from their requirements.in")
+    lock.add_argument("names", nargs="*", help="images, or host and dev; all where absent")
+    lock.add_argument("--find-links", type=Path, help="folder of wheels that takes the place of the images' extra indexes")
+    verbs.add_parser("doctor", help="check this host")
+    verbs.add_parser("schema", help="print the JSON schema of matrix.toml")
+    return parser
+
+
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", help="the session's image: NAME of matrix.toml")
+    what = parser.add_argument_group("what to measure")
+    what.add_argument(
+        "--image",
+        dest="images",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="measure this instead (repeatable): NAME, NAME@VERSION, or docker://REF for any image with Python and torch",
+    )
+    what.add_argument("--filter", "-k", action="append", default=[], metavar="REGEX", help="keep cells whose id matches (repeatable: any)")
+    what.add_argument("--exclude", "-x", action="append", default=[], metavar="REGEX", help="leave out cells whose id matches")
+    what.add_argument("--exclude-exact", action="append", default=[], metavar="WORKLOAD", help="leave out a workload by its exact name")
+    what.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORKLOAD",
+        help="only this workload (repeatable), by its exact name, or path:FILE:CLASS for an nn.Module of yours with get_example_inputs()",
+    )
+    what.add_argument("--partition", type=_partition, metavar="I/N", help="the I-th of N parts of the cells, counted from 1")
+    what.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        help="instead of the image's (repeatable): eager, inductor, dynamo:NAME for any backend that torch lists",
+    )
+    what.add_argument(
+        "--mode", action="append", default=[], choices=("inference", "training"), help="instead of the configuration's (repeatable)"
+    )
+    what.add_argument(
+        "--precision",
+        action="append",
+        default=[],
+        choices=("float32", "float16", "bfloat16", "amp"),
+        help="instead of the configuration's (repeatable)",
+    )
+    what.add_argument(
+        "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
+    )
+    what.add_argument("--batch-size", action="append", default=[], type=_positive, help="instead of what the shapes name (repeatable)")
+    what.add_argument("--launches", type=_positive, help="starts of each image; several images are interleaved in random order")
+    what.add_argument("--seed", type=int, help="of inputs and of the order of launches")
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--engine",
+        choices=("auto", "docker", "local"),
+        default="auto",
+        help="auto takes Docker where an engine answers and may be used, else a virtual environment on this host; it says which and why",
+    )
+    how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="time for one cell")
+    how.add_argument("--memory", metavar="SIZE", help="memory limit of a container, as in 8g")
+    how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made")
+    how.add_argument(
+        "--resume", type=Path, metavar="RUN", help="measure what this run has no rows for yet; everything else comes from the run"
+    )
+    how.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+    _build(parser)
+
+
+def _build(parser: argparse.ArgumentParser) -> None:
+    build = parser.add_argument_group("building on this host (instead of [build] in matrix.toml)")
+    build.add_argument("--base", metavar="REF", help="image reference to build on, instead of the image's base")
+    build.add_argument("--build-network", choices=("default", "host", "none"), help="network of the build's steps")
+    build.add_argument("--ca-bundle", type=Path, metavar="FILE", help="certificates to trust while installing")
+    build.add_argument("--pip-config", type=Path, metavar="FILE", help="pip.conf with index settings; never kept in the image")
+    build.add_argument("--wheelhouse", type=Path, metavar="DIR", help="folder of wheels that holds the whole lock; no index is asked")
+
+
+def selection_of(options: argparse.Namespace) -> Selection:
+    return Selection(
+        filter=tuple(options.filter),
+        exclude=tuple(options.exclude),
+        exclude_exact=tuple(options.exclude_exact),
+        only=tuple(options.only),
+        partition=options.partition,
+        backends=_checked(options.backend),
+        modes=tuple(options.mode),
+        precisions=tuple(options.precision),
+        shapes=tuple(options.shapes),
+        batch_sizes=tuple(options.batch_size),
+        launches=options.launches,
+        seed=options.seed,
+    )
+
+
+def _checked(names: list[str]) -> tuple[str, ...]:
+    from harness import catalog
+    from matrix.config import nearest
+
+    for name in names:
+        if not catalog.is_backend(name):
+            known = [*catalog.BACKENDS, *(f"{family}:NAME" for family in catalog.BACKEND_FAMILIES)]
+            raise SelectionError(f"unknown backend {name!r}{nearest(name, known)}")
+    return tuple(names)
+
+
+def _number(text: str, kind: Callable[[str], T], what: str) -> T:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+    if not value > 0:  # type: ignore[operator]  # int and float both compare
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value
+
+
+def _positive(text: str) -> int:
+    return _number(text, int, "a number above 0")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, float, "a number of seconds above 0")
+
+
+def _partition(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N")
+    return int(part), int(parts)

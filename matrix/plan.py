@@ -1,0 +1,288 @@
+"""From configuration and selection to cells and launches. Pure: nothing is read, nothing is started."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import catalog
+from harness.cell import PATH_SUITE, Cell
+from matrix.config import PATH_PREFIX, Image, Matrix, Rule, nearest
+from matrix.errors import SelectionError
+
+DOCKER_PREFIX = "docker://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What the command line narrows or changes. Empty means: as the configuration says."""
+
+    filter: tuple[str, ...] = ()
+    """Regular expressions over cell ids; a cell that matches any is kept."""
+    exclude: tuple[str, ...] = ()
+    exclude_exact: tuple[str, ...] = ()
+    """Workloads by their exact name."""
+    only: tuple[str, ...] = ()
+    """Workloads by their exact name, or ``path:FILE:CLASS``; they take the place of the suites'."""
+    partition: tuple[int, int] | None = None
+    """(I, N): the I-th of N parts, counted from 1."""
+    backends: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = ()
+    launches: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage:
+    """An image to measure: one of the configuration's, in a version, or any reference that borrows one's settings."""
+
+    name: str
+    """Of the configuration's image."""
+    version: str = ""
+    reference: str | None = None
+    """Image reference that is measured without a build (``docker://REF``)."""
+
+    @property
+    def label(self) -> str:
+        """The word for it in rows, tables and pages."""
+        if self.reference is not None:
+            return f"{DOCKER_PREFIX}{self.reference}"
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    image: str
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    index: int
+    image: PlannedImage
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one command measures: launches in the order in which they are started."""
+
+    seed: int
+    launches: tuple[Launch, ...]
+    excluded: tuple[Excluded, ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        """How many rows the run has when it is done."""
+        return sum(len(launch.cells) for launch in self.launches)
+
+
+def choose_image(text: str, matrix: Matrix, settings_of: str) -> PlannedImage:
+    """``NAME``, ``NAME@VERSION`` or ``docker://REF`` (with the settings of the image ``settings_of``). Raises SelectionError."""
+    if text.startswith(DOCKER_PREFIX):
+        return PlannedImage(name=settings_of, reference=text.removeprefix(DOCKER_PREFIX))
+    name, _, version = text.partition("@")
+    if name not in matrix.images:
+        raise SelectionError(
+            f"unknown image {name!r}{nearest(name, matrix.images)}\n  next: nox -l, or {DOCKER_PREFIX}REF for any image with Python and torch"
+        )
+    versions = matrix.images[name].versions
+    if version and version not in versions:
+        raise SelectionError(
+            f"the image {name} has no version {version!r}{nearest(version, versions)}\n  next: see [images.{name}.versions]"
+        )
+    return PlannedImage(name=name, version=version)
+
+
+def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selection) -> Plan:
+    """Cells of every image, and its launches interleaved with the others': in every block each image once, in random order.
+
+    Raises SelectionError where nothing is left, or where a name or pattern is wrong.
+    """
+    seed = matrix.run.seed if selection.seed is None else selection.seed
+    launches = matrix.run.launches if selection.launches is None else selection.launches
+    excluded: list[Excluded] = []
+    cells: dict[str, tuple[Cell, ...]] = {}
+    for image in images:
+        if image.label in cells:
+            raise SelectionError(f"the image {image.label} is named twice\n  next: name it once, with --launches 2 for two launches")
+        kept, left_out = _cells(matrix, image, selection)
+        cells[image.label] = kept
+        excluded.extend(left_out)
+    if not any(cells.values()):
+        raise SelectionError(
+            "no cell is left to measure\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
+        )
+    order = random.Random(seed)
+    planned: list[Launch] = []
+    for _ in range(launches):
+        block = [image for image in images if cells[image.label]]
+        order.shuffle(block)
+        planned.extend(Launch(index=len(planned) + position, image=image, cells=cells[image.label]) for position, image in enumerate(block))
+    return Plan(seed=seed, launches=tuple(planned), excluded=tuple(excluded))
+
+
+def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
+    settings = matrix.images[image.name]
+    product = list(_product(matrix, settings, selection))
+    product.extend(_included(matrix, image, settings, selection))
+    found = dict.fromkeys(product)
+    _require_one_meaning(found)
+    excluded: list[Excluded] = []
+    kept: list[Cell] = []
+    for cell in found:
+        reason = next((rule.reason for rule in matrix.exclude if _matches(rule, image, cell)), None)
+        if reason is not None:
+            excluded.append(Excluded(image=image.label, cell=cell.id, reason=reason))
+        else:
+            kept.append(cell)
+    kept = _narrow(kept, selection)
+    selected = {cell.id for cell in _narrow(list(found), selection)}
+    return tuple(_partition(kept, selection.partition)), [item for item in excluded if item.cell in selected]
+
+
+def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[Cell]:
+    axes = matrix.axes
+    sizes: tuple[int | None, ...] = selection.batch_sizes or axes.batch_size or (None,)
+    for workload, path in _workloads(matrix, settings, selection):
+        for mode, precision, shapes, size, backend in itertools.product(
+            selection.modes or axes.mode,
+            selection.precisions or axes.precision,
+            selection.shapes or axes.shapes,
+            sizes,
+            selection.backends or settings.backends,
+        ):
+            yield Cell(
+                workload=workload,
+                path=path,
+                backend=backend,
+                device=settings.device,
+                mode=mode,
+                precision=precision,
+                shapes=shapes,
+                batch_size=size,
+            )
+
+
+def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: Selection) -> Iterator[Cell]:
+    """Cells of the include rules: their own values where they have some, the axes' elsewhere."""
+    for rule in matrix.include:
+        if rule.image and image.name not in rule.image:
+            continue
+        workloads = [item for item in _workloads(matrix, settings, selection) if not rule.workload or _named(item[0], rule.workload)]
+        for (workload, path), mode, precision, shapes, backend in itertools.product(
+            workloads,
+            rule.mode or matrix.axes.mode,
+            rule.precision or matrix.axes.precision,
+            rule.shapes or matrix.axes.shapes,
+            rule.backend or settings.backends,
+        ):
+            cell = Cell(
+                workload=workload, path=path, backend=backend, device=settings.device, mode=mode, precision=precision, shapes=shapes
+            )
+            if _chosen(cell, selection):
+                yield cell
+
+
+def _chosen(cell: Cell, selection: Selection) -> bool:
+    """Whether the command line's axes allow a cell that an include rule makes."""
+    return (
+        (not selection.modes or cell.mode in selection.modes)
+        and (not selection.precisions or cell.precision in selection.precisions)
+        and (not selection.shapes or cell.shapes in selection.shapes)
+        and (not selection.backends or cell.backend in selection.backends)
+        and not selection.batch_sizes
+    )
+
+
+def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tuple[str, str | None]]:
+    """(workload, file of a user's own), each once, in the order of the suites."""
+    patterns: Iterable[str]
+    if selection.only:
+        patterns = selection.only
+    else:
+        patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in settings.suites)
+    found: dict[tuple[str, str | None], None] = {}
+    for pattern in patterns:
+        if pattern.startswith(PATH_PREFIX):
+            found[user_workload(pattern)] = None
+            continue
+        names = fnmatch.filter(catalog.workload_names(), pattern)
+        if not names:
+            raise SelectionError(
+                f"unknown workload {pattern!r}{nearest(pattern, catalog.workload_names())}\n  next: see them all with --plan"
+            )
+        found.update(dict.fromkeys((name, None) for name in names))
+    return list(found)
+
+
+def user_workload(text: str) -> tuple[str, str]:
+    """``path:FILE:CLASS`` -> (workload, absolute file). Raises SelectionError for another form; whether the file is there is not looked at."""
+    parts = text.split(":")
+    if len(parts) != 3 or not parts[1] or not parts[2]:
+        raise SelectionError(f"{text!r}: a workload of one's own is named path:FILE:CLASS")
+    path = Path(parts[1]).expanduser().absolute()
+    return f"{PATH_SUITE}/{path.stem}:{parts[2]}", str(path)
+
+
+def _require_one_meaning(cells: Iterable[Cell]) -> None:
+    meanings: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.id in meanings:
+            raise SelectionError(
+                f"two cells are named {cell.id!r}: {meanings[cell.id].path} and {cell.path}\n  next: give one of the files another name"
+            )
+        meanings[cell.id] = cell
+
+
+def _matches(rule: Rule, image: PlannedImage, cell: Cell) -> bool:
+    return (
+        (not rule.image or image.name in rule.image)
+        and (not rule.workload or _named(cell.workload, rule.workload))
+        and (not rule.backend or cell.backend in rule.backend)
+        and (not rule.mode or cell.mode in rule.mode)
+        and (not rule.precision or cell.precision in rule.precision)
+        and (not rule.shapes or cell.shapes in rule.shapes)
+    )
+
+
+def _named(workload: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(workload, pattern) for pattern in patterns)
+
+
+def _narrow(cells: list[Cell], selection: Selection) -> list[Cell]:
+    filters = [_regex(text, "--filter") for text in selection.filter]
+    excludes = [_regex(text, "--exclude") for text in selection.exclude]
+    return [
+        cell
+        for cell in cells
+        if (not filters or any(pattern.search(cell.id) for pattern in filters))
+        and not any(pattern.search(cell.id) for pattern in excludes)
+        and cell.workload not in selection.exclude_exact
+    ]
+
+
+def _regex(text: str, option: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise SelectionError(f"{option} {text!r} is not a regular expression: {error}") from None
+
+
+def _partition(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:
+    """The I-th of N parts whose sizes differ by one at most; the N parts together are all cells."""
+    if partition is None:
+        return cells
+    part, parts = partition
+    if not 1 <= part <= parts:
+        raise SelectionError(f"--partition {part}/{parts}: parts are counted from 1 to {parts}")
+    return cells[(part - 1) * len(cells) // parts : part * len(cells) // parts]

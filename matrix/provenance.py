@@ -1,0 +1,84 @@
+"""Where a run comes from: hashes of configuration and harness, the revision, the plan. What is needed to make it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.cell import Cell, cell_from_dict
+from matrix.config import Matrix
+from matrix.engines.engine import Environment
+from matrix.errors import RunNotFound
+from matrix.plan import Excluded, Launch, Plan, PlannedImage
+
+
+def harness_digest(source: Path) -> str:
+    """SHA-256 over the harness' Python files, by path and content: two runs with the same one were measured alike."""
+    digest = hashlib.sha256()
+    for path in sorted((source / "harness").rglob("*.py")):
+        digest.update(str(path.relative_to(source)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def revision(source: Path) -> str | None:
+    """The git revision, with ``-dirty`` where files differ from it; None outside of a checkout."""
+    command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def describe_run(
+    *,
+    command: list[str],
+    matrix: Matrix,
+    plan: Plan,
+    engine: Mapping[str, str],
+    environments: Mapping[PlannedImage, Environment],
+    source: Path,
+) -> dict[str, Any]:
+    """The manifest of a new run. The cells of each image are written once; launches refer to them by the image's label."""
+    cells = {launch.image.label: [dataclasses.asdict(cell) for cell in launch.cells] for launch in plan.launches}
+    return {
+        "command": command,
+        "seed": plan.seed,
+        "engine": dict(engine),
+        "matrix": matrix.model_dump(mode="json"),
+        "matrix_sha256": hashlib.sha256(matrix.model_dump_json().encode()).hexdigest(),
+        "harness_sha256": harness_digest(source),
+        "revision": revision(source),
+        "images": [
+            {**dataclasses.asdict(image), "label": image.label, "digest": environment.digest, "size_bytes": environment.size_bytes}
+            for image, environment in environments.items()
+        ],
+        "cells": cells,
+        "launches": [{"launch": launch.index, "image": launch.image.label} for launch in plan.launches],
+        "planned_rows": plan.rows,
+        "excluded": [dataclasses.asdict(item) for item in plan.excluded],
+        "state": "running",
+    }
+
+
+def plan_of(manifest: Mapping[str, Any]) -> Plan:
+    """The plan that a manifest holds. RunNotFound where it does not hold one."""
+    try:
+        images = {
+            item["label"]: PlannedImage(name=item["name"], version=item["version"], reference=item["reference"])
+            for item in manifest["images"]
+        }
+        cells: dict[str, tuple[Cell, ...]] = {
+            label: tuple(cell_from_dict(dict(cell)) for cell in found) for label, found in manifest["cells"].items()
+        }
+        launches = tuple(
+            Launch(index=item["launch"], image=images[item["image"]], cells=cells[item["image"]]) for item in manifest["launches"]
+        )
+        excluded = tuple(Excluded(**item) for item in manifest["excluded"])
+        return Plan(seed=manifest["seed"], launches=launches, excluded=excluded)
+    except (KeyError, TypeError) as error:
+        raise RunNotFound(f"the run's manifest cannot be read ({type(error).__name__}: {error})\n  next: start a new run") from None

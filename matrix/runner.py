@@ -1,0 +1,108 @@
+"""Run a plan on an engine: every planned cell gets its row, whatever happens to the launches."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cell import Cell, LaunchSpec, Sampling
+from harness.launch import RUNNING, unmeasured_row
+from harness.records import Status
+from matrix.config import Matrix
+from matrix.engines.engine import CELLS, STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
+from matrix.plan import Launch, Plan, PlannedImage
+from matrix.store import Run
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How launches of a run are made; the same when the run is resumed."""
+
+    matrix: Matrix
+    seed: int
+
+
+def run_plan(plan: Plan, settings: Settings, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, say: Say) -> None:
+    """Measure what the run has no rows for yet, launch by launch.
+
+    A launch that dies costs the cell it died in (``infra_error``); the others are measured by another start of it. A start that
+    measures nothing costs all its cells: starting it again would do the same. Raises EngineLost; the run can then be resumed.
+    """
+    for launch in plan.launches:
+        _run_launch(launch, settings, engine, environments[launch.image], run, say)
+
+
+def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say) -> None:
+    while cells := _rest(launch, run):
+        attempt = run.attempts(launch.index)
+        say(f"launch {launch.index + 1}: {launch.image.label}, {len(cells)} cells" + (f", start {attempt + 1}" if attempt else ""))
+        started = time.monotonic()
+        spec = launch_spec(launch, cells, settings, run.name, attempt)
+        run.update_manifest(lambda manifest, spec=spec: manifest["starts"].append(_start(spec, engine, environment)))  # type: ignore[misc]
+        directory = run.incoming(launch.index, attempt)
+        (directory / CELLS).write_text(spec.to_json(), encoding="utf-8")
+        request = LaunchRequest(
+            environment=environment,
+            spec=spec,
+            directory=directory,
+            run_directory=run.directory,
+            container=settings.matrix.images[launch.image.name].container,
+            deadline_seconds=STARTUP_SECONDS + len(cells) * spec.timeout_seconds,
+        )
+        end = engine.run(request, lambda line: say(f"  {line}"))
+        was_running = (directory / RUNNING).exists()
+        run.collect()
+        _write_unmeasured(launch, spec, end, was_running, run, say)
+        say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
+
+
+def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run: str, attempt: int) -> LaunchSpec:
+    """What one start measures. Pure."""
+    how = settings.matrix.run
+    return LaunchSpec(
+        run=run,
+        launch=launch.index,
+        attempt=attempt,
+        image=launch.image.label,
+        cells=cells,
+        seed=settings.seed,
+        timeout_seconds=how.timeout_seconds,
+        threads=how.threads,
+        sampling=Sampling(samples=how.samples, minimum_sample_seconds=how.minimum_sample_seconds, budget_seconds=how.budget_seconds),
+    )
+
+
+def _rest(launch: Launch, run: Run) -> tuple[Cell, ...]:
+    finished = run.finished()
+    return tuple(cell for cell in launch.cells if (launch.index, cell.id) not in finished)
+
+
+def _write_unmeasured(launch: Launch, spec: LaunchSpec, end: LaunchEnd, was_running: bool, run: Run, say: Say) -> None:
+    """Rows of the cells that this start can be blamed for not having measured."""
+    rest = _rest(launch, run)
+    if not rest:
+        return
+    reason = end.reason or "the launch ended without measuring it"
+    # Cells are measured in order: the first one left is the one that was running when the launch died. The next start goes on
+    # behind it. A launch that died before its first cell, or between cells, would do so again.
+    measured_some = len(rest) < len(spec.cells)
+    blamed = rest[:1] if was_running or measured_some else rest
+    run.add([unmeasured_row(cell, spec, reason) for cell in blamed])
+    say(f"  {blamed[0].id}: {Status.INFRA_ERROR}: {reason}" + (f" (and {len(blamed) - 1} more)" if len(blamed) > 1 else ""))
+
+
+def _start(spec: LaunchSpec, engine: Engine, environment: Environment) -> dict[str, Any]:
+    return {
+        "launch": spec.launch,
+        "attempt": spec.attempt,
+        "image": spec.image,
+        "digest": environment.digest,
+        "engine": engine.name,
+        "cells": len(spec.cells),
+        "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,102 @@
+"""Sessions only: names mapped to commands. `nox -l` lists them; what follows `--` goes to the command behind, untouched."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import nox
+import tomllib
+from nox.command import CommandFailed
+
+HERE = Path(__file__).parent
+try:
+    MATRIX = tomllib.loads((HERE / "matrix.toml").read_text(encoding="utf-8"))
+except tomllib.TOMLDecodeError as error:
+    # No sessions without it. The command behind them reports everything else that can be wrong with the file.
+    print(f"matrix.toml: not TOML: {error}", file=sys.stderr)
+    sys.exit(2)
+
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "tests"]
+
+INTERRUPT_SECONDS = 20
+"""What a command has to end its containers after Ctrl-C."""
+
+
+def install(session: nox.Session, lock: str) -> None:
+    """Install a lock into the session's environment, unless it is the one installed last."""
+    content = (HERE / "requirements" / lock).read_bytes()
+    stamp = Path(session.virtualenv.location) / "installed.sha256"
+    digest = hashlib.sha256(content).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        session.install("--requirement", f"requirements/{lock}")
+        stamp.write_text(digest)
+
+
+def python(environment: str) -> str:
+    return str(HERE / ".nox" / environment / "bin" / "python")
+
+
+def run(session: nox.Session, environment: str, *command: str) -> None:
+    """Run a module of an environment. Its exit code is nox' own: release scripts tell 2 from 4."""
+    try:
+        session.run(
+            python(environment), "-m", *command, external=True, interrupt_timeout=INTERRUPT_SECONDS, terminate_timeout=INTERRUPT_SECONDS
+        )
+    except CommandFailed as error:
+        sys.exit(error.return_code or 1)
+
+
+@nox.session(default=False)
+def host(session: nox.Session) -> None:
+    """The environment of the host's commands; the others ask for it"""
+    install(session, "host.lock")
+
+
+@nox.session(default=False)
+def dev(session: nox.Session) -> None:
+    """The environment of tests and checks; the others ask for it"""
+    install(session, "dev.lock")
+
+
+def host_session(name: str, doc: str, *command: str, tags: tuple[str, ...] = ()) -> None:
+    """A session that runs a command of the host's, and has it to itself: nothing may run beside a measurement."""
+
+    def session(session: nox.Session) -> None:
+        run(session, "host", *command, *session.posargs)
+
+    # nox lists the first line of the docstring, and reads it when it decorates.
+    session.__doc__ = doc
+    decorate = nox.session(name=name, venv_backend="none", requires=["host"], default=False, tags=list(tags), allow_parallel=False)
+    decorate(session)
+
+
+for image, settings in MATRIX.get("images", {}).items():
+    described = settings.get("description", image) if isinstance(settings, dict) else image
+    host_session(f"image-{image}", f"Build the image {image} ({described}), unless it is there", "matrix", "image", image, tags=("image",))
+    host_session(f"bench-{image}", f"Measure {image} ({described}) and show the results", "matrix", "bench", image, tags=("bench",))
+
+host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
+host_session("doctor", "Check this host: engine, builder, compiler, disk, load", "matrix", "doctor")
+host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
+
+
+@nox.session(venv_backend="none", requires=["dev"], default=False)
+def lock(session: nox.Session) -> None:
+    """Make the locks anew from their requirements.in: -- [NAME...] [--find-links DIR]"""
+    run(session, "dev", "matrix", "lock", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["dev"])
+def lint(session: nox.Session) -> None:
+    """Check style and types: ruff, mypy strict"""
+    run(session, "dev", "ruff", "check", ".")
+    run(session, "dev", "ruff", "format", "--check", ".")
+    run(session, "dev", "mypy", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["dev"])
+def tests(session: nox.Session) -> None:
+    """Run the tests: unit, integration (with a Docker engine), browser (with Chromium), gpu (with one)"""
+    run(session, "dev", "pytest", *session.posargs)

@@ -1,0 +1,148 @@
+"""From rows to what a page and a table show. Pure: frames in, frozen values out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.records import Status
+from reports.load import SOURCE
+
+ROW_KEY = ["name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
+"""What makes two rows comparable: everything of a cell but the backend."""
+COLUMN_KEY = [SOURCE, "image", "backend", "options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One cell of one image, over its launches."""
+
+    status: str
+    """The status that all launches share, else the first that is not ``pass``."""
+    launches: int
+    passed: int
+    speedup: float | None
+    """Median over the launches that passed."""
+    latency_seconds: float | None
+    reason: str
+    warnings: tuple[str, ...]
+    backend_error: float | None
+    log: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == Status.PASS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    label: str
+    source: str
+    statuses: tuple[tuple[str, int], ...]
+    """How many rows (launch x cell) ended in which status, most first."""
+    geomean: float | None
+    """Geometric mean of the speedups of the common cells; None where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A workload in a mode, a precision and shapes; entries in the order of the columns."""
+
+    workload: str
+    detail: str
+    entries: tuple[Entry | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    common: int
+    """Lines that every column passed: the set over which the geomeans are taken."""
+
+
+def compare(table: pd.DataFrame) -> Comparison:
+    """Lay rows out as a matrix: workloads down, image x backend across."""
+    if table.empty:
+        return Comparison(columns=(), lines=(), common=0)
+    columns = _unique(table, COLUMN_KEY)
+    keys = _unique(table, ROW_KEY)
+    entries = {
+        (tuple(group_key[: len(ROW_KEY)]), tuple(group_key[len(ROW_KEY) :])): _entry(group)
+        for group_key, group in _plain(table).groupby([*ROW_KEY, *COLUMN_KEY], sort=False)
+    }
+    lines = tuple(
+        Line(workload=key[0], detail=_detail(key), entries=tuple(entries.get((key, column)) for column in columns)) for key in keys
+    )
+    common = [line for line in lines if all(entry is not None and entry.ok and entry.speedup is not None for entry in line.entries)]
+    labels = _labels(columns)
+    shown = tuple(
+        Column(
+            label=labels[index],
+            source=column[0],
+            statuses=_count(table, column),
+            geomean=geomean([line.entries[index].speedup for line in common]),  # type: ignore[union-attr]  # common lines have all
+        )
+        for index, column in enumerate(columns)
+    )
+    return Comparison(columns=shown, lines=lines, common=len(common))
+
+
+def geomean(ratios: Sequence[float | None]) -> float | None:
+    """exp(mean(log(ratio))), slowdowns included; None for no ratios."""
+    values = [ratio for ratio in ratios if ratio is not None]
+    return math.exp(float(np.mean(np.log(values)))) if values else None
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with keys that group: nothing is missing in them."""
+    plain = table.copy()
+    plain["planned_batch_size"] = plain["planned_batch_size"].fillna(0).astype(int)
+    return plain
+
+
+def _unique(table: pd.DataFrame, key: list[str]) -> list[tuple[str, ...]]:
+    return [tuple(values) for values in _plain(table)[key].drop_duplicates().itertuples(index=False)]
+
+
+def _entry(group: pd.DataFrame) -> Entry:
+    passed = group[group["status"] == Status.PASS]
+    failed = group[group["status"] != Status.PASS]
+    shown = failed if len(failed) else group
+    warnings = {warning for text in group["warnings"] for warning in str(text).split(";") if warning}
+    return Entry(
+        status=str(shown["status"].iloc[0]),
+        launches=len(group),
+        passed=len(passed),
+        speedup=_median(passed["speedup"]),
+        latency_seconds=_median(passed["abs_latency"] / 1e3),
+        reason=str(shown["reason"].iloc[0]),
+        warnings=tuple(sorted(warnings)),
+        backend_error=_median(group["backend_error"]),
+        log=str(shown["log"].iloc[0]),
+    )
+
+
+def _median(values: pd.Series) -> float | None:
+    median = float(values.median())
+    return None if math.isnan(median) else median
+
+
+def _detail(key: tuple[object, ...]) -> str:
+    words = [str(word) for word in key[1:5] if word]
+    return " ".join([*words, f"batch={key[5]}"] if key[5] else words)
+
+
+def _labels(columns: Sequence[tuple[str, ...]]) -> list[str]:
+    """Image backend options; with the source where it takes that to tell columns apart."""
+    short = [" ".join(part for part in column[1:] if part) for column in columns]
+    return [label if short.count(label) == 1 else f"{column[0]}: {label}" for label, column in zip(short, columns, strict=True)]
+
+
+def _count(table: pd.DataFrame, column: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    chosen = table[(table[COLUMN_KEY] == list(column)).all(axis=1)]
+    return tuple((str(status), int(count)) for status, count in chosen["status"].value_counts().items())

@@ -1,0 +1,35 @@
+"""Numbers as people read them: with units, and with as many digits as mean something."""
+
+from __future__ import annotations
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+ABSENT = ""
+"""What was not measured is shown as nothing, never as 0."""
+
+
+def ratio(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.2f}x"
+
+
+def duration(seconds: float | None) -> str:
+    """Three significant digits in the unit that fits."""
+    if seconds is None:
+        return ABSENT
+    scale, unit = next(((scale, unit) for scale, unit in UNITS if seconds >= scale), UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}" if seconds / scale < 1000 else f"{seconds / scale:.0f} {unit}"
+
+
+def size(count: int | float | None) -> str:
+    if count is None:
+        return ABSENT
+    value = float(count)
+    for unit in SIZES:
+        if value < 1024 or unit == SIZES[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable: the last unit always fits")
+
+
+def error(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.1e}"
