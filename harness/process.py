@@ -103,6 +103,9 @@ def _child(target: Callable[[], None], log: Path) -> None:
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        # Whatever these objects were before (with what was in their buffers), they are the log now.
+        sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
         faulthandler.enable()
         target()
         code = 0

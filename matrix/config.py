@@ -62,12 +62,33 @@ def _regular_name(name: str) -> str:
     return name
 
 
+def _size(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*[kmg]", text):
+        raise ValueError(f"{text!r} is not a size, as in 512m or 8g")
+    return text
+
+
+def _processors(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+([,-][0-9]+)*", text):
+        raise ValueError(f"{text!r} is not a list of processors, as in 0-3 or 0,2")
+    return text
+
+
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("names nothing")
+    return values
+
+
 Name = Annotated[str, AfterValidator(_regular_name)]
 Backend = Annotated[str, AfterValidator(_backend)]
 WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
 CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]
-Bytes = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$")]
+Size = Annotated[str, AfterValidator(_size)]
+Processors = Annotated[str, AfterValidator(_processors)]
+NotEmpty = AfterValidator(_not_empty)
+"""Unlike a minimum length, it says nothing where an item is wrong already."""
 BatchSize = Annotated[int, Field(gt=0)]
 
 
@@ -99,10 +120,10 @@ class Build(Model):
 class Container(Model):
     """Limits of an image's containers."""
 
-    memory: Bytes | None = Field(default=None, description="limit, as in 8g; no swap beyond it")
-    shm_size: Bytes = Field(default="1g", description="size of /dev/shm")
-    tmp_size: Bytes = Field(default="8g", description="most that /tmp may hold; it is memory")
-    cpus: Annotated[str, Field(pattern=r"^[0-9]+([,-][0-9]+)*$")] | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
+    memory: Size | None = Field(default=None, description="limit, as in 8g; no swap beyond it")
+    shm_size: Size = Field(default="1g", description="size of /dev/shm")
+    tmp_size: Size = Field(default="8g", description="most that /tmp may hold; it is memory")
+    cpus: Processors | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
     network: Literal["none", "bridge", "host"] = Field(default="none", description="network of the container")
     pids: int = Field(default=4096, ge=64, description="most processes and threads")
     ulimits: dict[str, int] = Field(default_factory=dict, description="soft and hard limits by name, as in nofile")
@@ -118,8 +139,8 @@ class Image(Model):
     versions: dict[str, Text] = Field(default_factory=dict, description="version -> lock; the first is the default")
     indexes: tuple[Text, ...] = Field(default=(), description="package indexes beside PyPI; named in the locks")
     device: Device = "cpu"
-    backends: tuple[Backend, ...] = Field(min_length=1)
-    suites: tuple[str, ...] = Field(min_length=1)
+    backends: Annotated[tuple[Backend, ...], NotEmpty]
+    suites: Annotated[tuple[str, ...], NotEmpty]
     container: Container = Container()
 
     @field_validator("suites")
@@ -141,15 +162,15 @@ class Image(Model):
 class Suite(Model):
     """Workloads that are run together."""
 
-    workloads: tuple[WorkloadPattern, ...] = Field(min_length=1, description="names or patterns as in micro/*, or path:FILE:CLASS")
+    workloads: Annotated[tuple[WorkloadPattern, ...], NotEmpty] = Field(description="names or patterns as in micro/*, or path:FILE:CLASS")
 
 
 class Axes(Model):
     """What every workload is run with: the cells are the product of these and of the image's backends."""
 
-    mode: tuple[Mode, ...] = Field(default=("inference",), min_length=1)
-    precision: tuple[Precision, ...] = Field(default=("float32",), min_length=1)
-    shapes: tuple[Shapes, ...] = Field(default=("small",), min_length=1)
+    mode: Annotated[tuple[Mode, ...], NotEmpty] = ("inference",)
+    precision: Annotated[tuple[Precision, ...], NotEmpty] = ("float32",)
+    shapes: Annotated[tuple[Shapes, ...], NotEmpty] = ("small",)
     batch_size: tuple[BatchSize, ...] = Field(default=(), description="empty: what the shapes name")
 
 

@@ -18,10 +18,10 @@ def line_numbers(source: str) -> dict[Path, int]:
     lines: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
-    open_brackets = 0
+    inside: _Value | None = None
     for number, line in enumerate(source.splitlines(), start=1):
-        if open_brackets > 0:
-            open_brackets += _bracket_balance(line)
+        if inside is not None and inside.depth > 0:
+            inside.read(line, number)
             continue
         if match := _ARRAY_TABLE.match(line):
             name = _parts(match[1])
@@ -38,7 +38,8 @@ def line_numbers(source: str) -> dict[Path, int]:
             parts = _parts(match[1])
             for depth in range(1, len(parts) + 1):
                 lines.setdefault((*table, *parts[:depth]), number)
-            open_brackets = max(0, _bracket_balance(line[match.end() :]))
+            inside = _Value((*table, *parts), lines)
+            inside.read(line[match.end() :], number)
     return lines
 
 
@@ -54,6 +55,26 @@ def _parts(name: str) -> Path:
     return tuple(double or single or bare for double, single, bare in _PART.findall(name))
 
 
-def _bracket_balance(text: str) -> int:
-    bare = _STRING.sub("", text)
-    return sum(bare.count(bracket) for bracket in "[{") - sum(bare.count(bracket) for bracket in "]}")
+class _Value:
+    """A key's value, which may go on over several lines: where it ends, and on which lines its items begin."""
+
+    def __init__(self, path: Path, lines: dict[Path, int]) -> None:
+        self._path = path
+        self._lines = lines
+        self._items = 0
+        self._between_items = True
+        self.depth = 0
+
+    def read(self, text: str, number: int) -> None:
+        # Strings become one harmless character, so that what is in them does not count; comments become nothing.
+        for character in _STRING.sub(lambda match: "" if match[0].startswith("#") else "s", text):
+            if self.depth == 1 and self._between_items and character not in " \t,]}":
+                self._lines[*self._path, self._items] = number
+                self._items += 1
+                self._between_items = False
+            if character in "[{":
+                self.depth += 1
+            elif character in "]}":
+                self.depth -= 1
+            elif character == "," and self.depth == 1:
+                self._between_items = True

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ OUR_COLUMNS = {"name", "launch", "cell", "backend", "status"}
 POSITIVE_COLUMNS = ("speedup", "abs_latency", "eager_latency_seconds", "backend_latency_seconds")
 SOURCE = "source"
 """Column of the table: the run or file that a row is from."""
+
+Key = tuple[int, str, str]
+"""(launch, image, cell): a row of which there is one."""
+Parser = Callable[[Mapping[str, str], Path], Row]
 
 _ANCESTOR_STATUS = {"eager_1st_run_fail": Status.EAGER_FAIL_TO_RUN, "eager_2nd_run_fail": Status.EAGER_FAIL_TO_RUN}
 
@@ -78,9 +82,7 @@ def load(paths: Iterable[Path]) -> Loaded:
         if path.is_dir():
             manifest = _manifest(path, quarantined)
             for file in _run_files(path):
-                found.extend(
-                    _read(file, str(file.relative_to(path.parent)), quarantined, {(row.launch, row.image, row.cell) for row in found})
-                )
+                found.extend(_read(file, str(file.relative_to(path.parent)), quarantined, {_key(row) for row in found}))
             if not manifest and not found:
                 raise RunNotFound(
                     f"{path} is not a run: it has no {MANIFEST} and no {RESULTS}\n  next: name one of the directories under results/"
@@ -123,69 +125,74 @@ def _manifest(directory: Path, quarantined: list[Quarantined]) -> dict[str, Any]
     return found if isinstance(found, dict) else {}
 
 
-def _read(path: Path, name: str, quarantined: list[Quarantined], known: set[tuple[int, str, str]]) -> list[Row]:
+def _read(path: Path, name: str, quarantined: list[Quarantined], known: set[Key]) -> list[Row]:
+    """The rows of a file, but those of ``known``; what does not read goes to ``quarantined``."""
+
+    def set_aside(line: int, reason: object) -> None:
+        quarantined.append(Quarantined(file=one_line(name, 200), line=line, reason=one_line(str(reason), 200)))
+
+    lines = _lines(path)
+    number, header = next(lines, (0, "the file is empty"))
+    if isinstance(header, str):
+        set_aside(number, header)
+        return []
+    header = [column.strip().removeprefix("\ufeff") for column in header]
+    parse = _kind(header)
+    if parse is None:
+        set_aside(0, f"the header is neither ours nor the ancestor's: {','.join(header)}")
+        return []
     rows: list[Row] = []
-
-    def set_aside(line: int, reason: str) -> None:
-        quarantined.append(Quarantined(file=one_line(name, 200), line=line, reason=one_line(reason, 200)))
-
-    header: list[str] | None = None
-    parse = _parse_ours
     seen = set(known)
-    with path.open("r", encoding="utf-8", errors="replace", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            fields = _split(line)
-            if isinstance(fields, str):
-                set_aside(number, fields)
-                if header is None:
-                    return rows
-                continue
-            if header is None:
-                header = [column.strip().removeprefix("\ufeff") for column in fields]
-                kind = _kind(header)
-                if kind is None:
-                    set_aside(0, f"the header is neither ours nor the ancestor's: {','.join(header)}")
-                    return rows
-                parse = kind
-                continue
-            if not line.endswith("\n") and parse is _parse_ours:
-                set_aside(number, "the last line is torn: its writer was killed in it")
-                continue
-            if len(fields) != len(header):
-                set_aside(number, f"{len(fields)} fields where the header has {len(header)}")
-                continue
-            try:
-                row = parse(dict(zip(header, fields, strict=True)), path)
-                _check(row)
-            except ValueError as error:
-                set_aside(number, str(error))
-                continue
-            key = (row.launch, row.image, row.cell)
-            if key in seen:
-                set_aside(number, f"a second row of {row.cell} in launch {row.launch}: the first one counts")
-                continue
-            seen.add(key)
-            rows.append(row)
-    if header is None:
-        set_aside(0, "the file is empty")
+    for number, fields in lines:
+        try:
+            row = _row(fields, header, parse, path)
+            if _key(row) in seen:
+                raise ValueError(f"a second row of {row.cell} in launch {row.launch}: the first one counts")
+        except ValueError as error:
+            set_aside(number, error)
+            continue
+        seen.add(_key(row))
+        rows.append(row)
     return rows
 
 
+def _key(row: Row) -> Key:
+    return (row.launch, row.image, row.cell)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str] | str]]:
+    """Number and fields of every line that is not blank; a reason in place of the fields where it has none."""
+    with path.open("r", encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, _split(line)
+
+
 def _split(line: str) -> list[str] | str:
-    """The fields of a line, or the reason why it has none."""
     if len(line) > LINE_LIMIT:
         return f"a line of {len(line)} characters"
     if "\0" in line:
         return "a NUL character"
+    if not line.endswith("\n"):
+        return "the last line has no end: its writer was killed in it"
     try:
         return next(csv.reader([line.rstrip("\r\n")], strict=True))
     except (csv.Error, StopIteration) as error:
         return f"not CSV: {error}"
 
 
-def _kind(header: list[str]) -> Any:
+def _row(fields: list[str] | str, header: list[str], parse: Parser, path: Path) -> Row:
+    """ValueError has the reason why the line is no row."""
+    if isinstance(fields, str):
+        raise ValueError(fields)  # noqa: TRY004  # it is a reason, not a wrong type
+    if len(fields) != len(header):
+        raise ValueError(f"{len(fields)} fields where the header has {len(header)}")
+    row = parse(dict(zip(header, fields, strict=True)), path)
+    _check(row)
+    return row
+
+
+def _kind(header: list[str]) -> Parser | None:
     if len(set(header)) != len(header):
         return None
     if set(header) >= OUR_COLUMNS:

@@ -1,0 +1,40 @@
+"""What all tests share: no network unless a test is marked for it, and where the engine is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+SOURCE = Path(__file__).resolve().parent.parent
+OUTSIDE = ("engine", "browser", "local", "gpu")
+"""Marks of tests that may talk to something outside of their process."""
+
+
+@pytest.fixture(autouse=True)
+def no_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Unit tests reach neither network nor engine: a socket raises."""
+    if any(request.node.get_closest_marker(mark) for mark in OUTSIDE):
+        yield
+        return
+    pytest_socket.disable_socket()
+    yield
+    pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session")
+def build_options() -> list[str]:
+    """Options that building and installing need on this host, from BENCHMATRIX_TEST_BUILD: set by .ci/run, empty elsewhere."""
+    return os.environ.get("BENCHMATRIX_TEST_BUILD", "").split()
+
+
+@pytest.fixture
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")

@@ -1,0 +1,59 @@
+"""The engine that the tests use: same protocol, no processes. A script says what each start does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness import launch as files
+from harness.launch import unmeasured_row
+from harness.records import Sample, Status, append_rows, append_samples
+from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
+from matrix.errors import EngineLost
+from matrix.plan import PlannedImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What one start does before it ends."""
+
+    measures: int | None = None
+    """Cells it measures; None: all it was given."""
+    dies_in_a_cell: bool = False
+    exit_code: int | None = 0
+    reason: str = ""
+    raises: type[BaseException] | None = None
+
+
+@dataclass
+class FakeEngine:
+    script: Iterator[Start]
+    name: str = "fake"
+    requests: list[LaunchRequest] = field(default_factory=list)
+
+    def prepare(self, image: PlannedImage) -> Environment:
+        return Environment(image=image, reference="fake", digest="sha256:fake")
+
+    def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
+        self.requests.append(request)
+        start = next(self.script)
+        cells = request.spec.cells if start.measures is None else request.spec.cells[: start.measures]
+        for cell in cells:
+            sample = Sample(
+                launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, variant="eager", index=0, seconds=0.5, calls=1
+            )
+            append_samples(request.directory / files.SAMPLES, [sample])
+            append_rows(request.directory / files.ROWS, [replace(unmeasured_row(cell, request.spec, ""), status=Status.PASS, speedup=2.0)])
+        if start.dies_in_a_cell:
+            (request.directory / files.RUNNING).write_text("{}")
+        (request.directory / files.FACTS).write_text('{"machine": {"cpu": "fake"}}')
+        if start.raises is not None:
+            raise start.raises("planted")
+        return LaunchEnd(exit_code=start.exit_code, reason=start.reason)
+
+    def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
+        return []
+
+
+LOST = Start(measures=2, raises=EngineLost)

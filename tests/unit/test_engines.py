@@ -1,0 +1,92 @@
+"""What containers and processes of a launch are started with: hardened, labelled, and alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import docker.errors
+import pytest
+
+from harness.cell import Cell, LaunchSpec
+from matrix.config import Container
+from matrix.engines.docker import RUN_LABEL, container_options
+from matrix.engines.docker import _unreachable as unreachable
+from matrix.engines.engine import PINNED_VARIABLES, Environment, LaunchRequest, launch_variables
+from matrix.errors import EngineForbidden, EngineMissing
+from matrix.plan import PlannedImage
+
+RUN = Path("/results/run one")
+
+
+def request(container: Container | None = None, *cells: Cell) -> LaunchRequest:
+    image = PlannedImage(name="cpu")
+    return LaunchRequest(
+        environment=Environment(image=image, reference="sha256:abc", digest="sha256:abc"),
+        spec=LaunchSpec(run="run one", launch=3, attempt=1, image="cpu", cells=cells, seed=1, timeout_seconds=1),
+        directory=RUN / "incoming" / "003-1",
+        run_directory=RUN,
+        container=container or Container(),
+        deadline_seconds=10,
+    )
+
+
+def test_a_container_is_hardened() -> None:
+    options = container_options(request(), Path("/source"))
+    assert options["read_only"] is True
+    assert options["network_mode"] == "none"
+    assert options["cap_drop"] == ["ALL"]
+    assert options["security_opt"] == ["no-new-privileges"]
+    assert options["ipc_mode"] == "private"
+    assert options["user"] == f"{os.getuid()}:{os.getgid()}"
+    assert options["pids_limit"] == 4096
+
+
+def test_results_are_the_only_writable_mount_and_the_harness_is_read_only() -> None:
+    own = Cell(workload="path/m:Net", backend="eager", path="/home/me/model/m.py")
+    mounts = container_options(request(None, own, own), Path("/source"))["mounts"]
+    assert [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in mounts] == [
+        ("/source/harness", "/benchmatrix/harness", True),
+        ("/results/run one/incoming/003-1", "/out", False),
+        ("/home/me/model", "/home/me/model", True),
+    ]
+
+
+def test_settings_of_the_image_reach_the_container() -> None:
+    container = Container(
+        memory="2g", shm_size="512m", cpus="0-1", network="host", ulimits={"nofile": 1024}, environment={"OMP_NUM_THREADS": "2"}
+    )
+    options = container_options(request(container), Path("/source"))
+    assert (options["mem_limit"], options["memswap_limit"], options["shm_size"], options["cpuset_cpus"]) == ("2g", "2g", "512m", "0-1")
+    assert options["network_mode"] == "host"
+    assert options["ulimits"] == [{"Name": "nofile", "Soft": 1024, "Hard": 1024}]
+    assert options["environment"]["OMP_NUM_THREADS"] == "2"
+
+
+def test_it_is_labelled_with_its_run_and_named_uniquely() -> None:
+    first, second = (container_options(request(), Path("/source")) for _ in range(2))
+    assert first["labels"] == {RUN_LABEL: str(RUN)}
+    assert first["name"] != second["name"]
+    assert " " not in first["name"]
+
+
+def test_variables_are_pinned_and_belong_to_the_launch() -> None:
+    variables = launch_variables(RUN, Container(), "/scratch")
+    assert PINNED_VARIABLES.items() <= variables.items()
+    assert "MALLOC_MMAP_THRESHOLD_" in variables
+    assert variables["TORCHINDUCTOR_CACHE_DIR"] == "/scratch/inductor"
+    assert variables["BENCHMATRIX_RUN"] == str(RUN)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "command"),
+    [
+        ("Error while fetching server API version: ('Connection aborted.', FileNotFoundError(2))", EngineMissing, "systemctl start docker"),
+        ("('Connection aborted.', ConnectionRefusedError(111, 'Connection refused'))", EngineMissing, "--engine local"),
+        ("('Connection aborted.', PermissionError(13, 'Permission denied'))", EngineForbidden, "usermod -aG docker"),
+    ],
+)
+def test_an_engine_that_cannot_be_used_is_an_error_with_the_next_command(text: str, kind: type[Exception], command: str) -> None:
+    found = unreachable(docker.errors.DockerException(text))
+    assert type(found) is kind
+    assert command in str(found)

@@ -1,0 +1,121 @@
+"""Building: the argument lists, the tag as a hash of the inputs, and what stays out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from images.build import build_command, stage_context
+from images.docker_cli import Builder
+from images.errors import LockMissing
+from images.lock import compile_command, is_fresh
+from images.recipe import BuildSettings, Recipe, tag
+from images.virtualenv import environment_digest, install_command, install_variables
+from matrix.config import load_matrix
+from matrix.locks import all_locks
+from tests.conftest import SOURCE
+
+BUILDER = Builder(command=("docker", "build"), environment={"DOCKER_BUILDKIT": "1"})
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    for name in ("Dockerfile", "smoke.py", "requirements.lock"):
+        (tmp_path / name).write_text(name)
+    return Recipe(
+        name="cpu",
+        version="2.13",
+        base="python:3.11",
+        lock=tmp_path / "requirements.lock",
+        dockerfile=tmp_path / "Dockerfile",
+        smoke=tmp_path / "smoke.py",
+    )
+
+
+def test_the_same_inputs_have_the_same_tag(recipe: Recipe) -> None:
+    assert tag(recipe, "sha256:1") == tag(recipe, "sha256:1")
+    assert tag(recipe, "sha256:1").startswith("benchmatrix/cpu:2.13-")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "smoke.py", "requirements.lock"])
+def test_every_input_changes_the_tag(recipe: Recipe, name: str) -> None:
+    before = tag(recipe, "sha256:1")
+    (recipe.lock.parent / name).write_text("changed")
+    assert tag(recipe, "sha256:1") != before
+
+
+def test_a_base_that_moved_changes_the_tag(recipe: Recipe) -> None:
+    assert len({tag(recipe, "sha256:1"), tag(recipe, "sha256:2"), tag(replace(recipe, base="other"), "sha256:1")}) == 3
+
+
+def test_the_build_command_has_every_setting_and_no_secret_as_an_argument() -> None:
+    settings = BuildSettings(network="host", ca_bundle=Path("/ca.pem"), pip_config=Path("/pip.conf"))
+    recipe = Recipe(name="cpu", version="", base="python:3.11", lock=Path("l"), dockerfile=Path("d"), smoke=Path("s"))
+    assert build_command(BUILDER, recipe, settings, "benchmatrix/cpu:abc", Path("/context")) == [
+        *("docker", "build", "--file", "/context/Dockerfile", "--tag", "benchmatrix/cpu:abc", "--progress", "plain"),
+        *("--build-arg", "BASE=python:3.11"),
+        *("--label", "org.opencontainers.image.title=benchmatrix cpu"),
+        *("--label", "org.opencontainers.image.version=abc"),
+        *("--label", "org.opencontainers.image.base.name=python:3.11"),
+        *("--network", "host"),
+        *("--secret", "id=ca_bundle,src=/ca.pem"),
+        *("--secret", "id=pip_config,src=/pip.conf"),
+        "/context",
+    ]
+
+
+def test_the_context_is_the_inputs_and_the_wheels_and_nothing_else(recipe: Recipe, tmp_path: Path) -> None:
+    wheels, context = tmp_path / "wheels", tmp_path / "context"
+    wheels.mkdir()
+    context.mkdir()
+    (wheels / "torch.whl").write_text("wheel")
+    (wheels / "secrets.txt").write_text("no wheel")
+    stage_context(recipe, BuildSettings(wheelhouse=wheels), context)
+    assert sorted(str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()) == [
+        "Dockerfile",
+        "requirements.lock",
+        "smoke.py",
+        "wheelhouse/torch.whl",
+    ]
+
+
+def test_a_missing_lock_names_the_command_that_makes_it(recipe: Recipe) -> None:
+    recipe.lock.unlink()
+    with pytest.raises(LockMissing, match="nox -s lock"):
+        recipe.read_lock()
+
+
+def test_installing_takes_indexes_or_the_wheelhouse() -> None:
+    python, lock = Path("/env/bin/python"), Path("/lock")
+    assert "--no-index" not in install_command(python, lock, BuildSettings())
+    command = install_command(python, lock, BuildSettings(wheelhouse=Path("/wheels")))
+    assert command[-5:] == ["--no-index", "--find-links", "/wheels", "--requirement", "/lock"]
+    assert install_variables(BuildSettings(pip_config=Path("/p"), ca_bundle=Path("/c"))) == {"PIP_CONFIG_FILE": "/p", "PIP_CERT": "/c"}
+
+
+def test_another_lock_is_another_environment() -> None:
+    assert environment_digest(b"torch==1") != environment_digest(b"torch==2")
+
+
+def test_wheels_take_the_place_of_extra_indexes_when_locking() -> None:
+    with_index = compile_command(Path("r.in"), indexes=["https://index"], find_links=None, constraints=())
+    assert with_index[-3:] == ["--extra-index-url", "https://index", "r.in"]
+    with_wheels = compile_command(Path("r.in"), indexes=["https://index"], find_links=Path("/w"), constraints=())
+    assert "https://index" not in with_wheels
+
+
+@pytest.mark.parametrize("lock", all_locks(load_matrix(SOURCE / "matrix.toml"), SOURCE), ids=lambda lock: lock.name)
+def test_locks_are_fresh(lock: object) -> None:
+    from matrix.locks import Lock
+
+    assert isinstance(lock, Lock)
+    assert is_fresh(lock.source, lock.target, lock.constraints), f"run: nox -s lock -- {lock.name}"
+
+
+def test_the_cpu_lock_brings_the_cpu_build() -> None:
+    text = (SOURCE / "images" / "cpu" / "requirements.lock").read_text()
+    assert "torch==2.13.0+cpu ; sys_platform == 'linux'" in text
+    assert "nvidia" not in text
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in text

@@ -1,0 +1,63 @@
+"""What a process said survives it, torn or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.journal import JournalWriter, read_journal
+from harness.launch import outcome
+from harness.process import Ended
+from harness.records import Warn
+
+
+def test_everything_said_is_read(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "j")
+    writer.phase("eager")
+    writer.set(speedup=2.0, batch_size=None)
+    writer.warn(Warn.RECOMPILED)
+    writer.warn(Warn.RECOMPILED)
+    writer.samples([("eager", 0.5, 3)])
+    writer.finish("pass")
+    journal = read_journal(tmp_path / "j")
+    assert (journal.phase, journal.fields, journal.status) == ("eager", {"speedup": 2.0}, "pass")
+    assert journal.warnings == ["recompiled"]
+    assert journal.samples == [("eager", 0.5, 3)]
+
+
+def test_a_torn_line_and_infinite_numbers_are_passed_over(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "j")
+    writer.set(speedup=1.5, backend_error=float("inf"), eager_error=float("nan"))
+    with (tmp_path / "j").open("a") as file:
+        file.write('[1]\n{"status": "pa')
+    journal = read_journal(tmp_path / "j")
+    assert journal.fields == {"speedup": 1.5}
+    assert journal.status is None
+
+
+def test_a_column_that_does_not_exist_is_a_mistake_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="no such column: speedip"):
+        JournalWriter(tmp_path / "j").set(speedip=1)
+
+
+def ended(**how: object) -> Ended:
+    return Ended(wall_seconds=1.0, **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"signal": 11}, "crash:SIGSEGV"),
+        ({"signal": 9}, "crash:SIGKILL"),
+        ({"signal": 9, "out_of_memory": True}, "OOM"),
+        ({"signal": 9, "timed_out": True}, "timeout"),
+        ({"exit_code": 3}, "crash:exit3"),
+        ({"exit_code": 0}, "crash:exit0"),
+    ],
+)
+def test_a_silent_end_has_a_status_and_names_its_phase(tmp_path: Path, how: dict[str, object], status: str) -> None:
+    JournalWriter(tmp_path / "j").phase("first call")
+    found, reason = outcome(read_journal(tmp_path / "j"), ended(**how), 5.0)
+    assert found == status
+    assert "'first call'" in reason

@@ -1,0 +1,118 @@
+"""Sampling and accuracy: exact numbers from clocks that are made up, real tensors for the rest."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+
+import pytest
+import torch
+
+from harness.cell import Sampling
+from harness.measure.accuracy import compare, default_tolerance, relative_error
+from harness.measure.clock import CpuClock
+from harness.measure.sampling import calls_per_sample, interleave
+from harness.protocols import Call, Tolerance
+
+
+class FakeClock:
+    """Every call takes what its function says."""
+
+    resolution_seconds = 1e-9
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self, call: Call, calls: int) -> float:
+        started = self.now
+        for _ in range(calls):
+            self.now += call()  # type: ignore[operator]  # the calls of these tests return their duration
+        return (self.now - started) / calls
+
+    def synchronize(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1e-6, 1000), (3e-4, 4), (1e-3, 1), (2.0, 1)])
+def test_a_sample_is_as_long_as_asked(seconds: float, calls: int) -> None:
+    found = calls_per_sample(lambda: seconds, FakeClock(), 1e-3)
+    assert found * seconds >= 1e-3 * 0.999
+    assert found <= calls * 1.1 + 1
+
+
+def test_variants_are_interleaved_in_random_order() -> None:
+    clock = FakeClock()
+    sampling = Sampling(samples=40, budget_seconds=1e9)
+    found = interleave({"a": lambda: 1.0, "b": lambda: 2.0}, clock, sampling, random.Random(1), now=lambda: clock.now)
+    assert found.complete
+    assert found.seconds("a") == [1.0] * 40
+    assert found.seconds("b") == [2.0] * 40
+    rounds = [(found.samples[i][0], found.samples[i + 1][0]) for i in range(0, 80, 2)]
+    assert all({first, second} == {"a", "b"} for first, second in rounds)
+    assert 8 < sum(first == "a" for first, _ in rounds) < 32
+
+
+def test_a_spent_budget_ends_early_but_not_before_the_minimum() -> None:
+    clock = FakeClock()
+    found = interleave(
+        {"a": lambda: 1.0}, clock, Sampling(samples=30, minimum_samples=5, budget_seconds=2.0), random.Random(1), now=lambda: clock.now
+    )
+    assert not found.complete
+    assert len(found.samples) == 5
+
+
+def test_the_clock_measures_what_sleeps() -> None:
+    measured = CpuClock().time(lambda: time.sleep(0.02), 3)
+    assert 0.02 <= measured < 0.2
+
+
+FP32 = default_tolerance("inference", "float32")
+
+
+def test_equal_results_are_the_same() -> None:
+    x = torch.randn(100)
+    assert compare(x, x.clone(), x.double(), FP32).same
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.ones(100), torch.zeros(99), torch.full((100,), math.nan), torch.zeros(100, dtype=torch.float64)],
+    ids=["value", "shape", "nan", "dtype"],
+)
+def test_a_wrong_result_is_not_the_same_and_says_why(wrong: torch.Tensor) -> None:
+    exact = torch.zeros(100)
+    found = compare(exact, wrong, exact.double(), FP32)
+    assert not found.same
+    assert found.reason
+
+
+def test_another_structure_is_not_the_same() -> None:
+    x = torch.zeros(3)
+    assert not compare((x, x), (x,), None, FP32).same
+    assert not compare({"a": x}, {"b": x}, None, FP32).same
+    assert not compare((x,), x, None, FP32).same
+
+
+def test_an_error_within_twice_eagers_is_accepted_against_float64() -> None:
+    exact = torch.linspace(1, 2, 5000, dtype=torch.float64)
+    noise = torch.randn(5000, generator=torch.Generator().manual_seed(1))
+    eager = (exact + 0.01 * noise).float()
+    assert compare(eager, (exact - 0.015 * noise).float(), exact, FP32).same
+    assert not compare(eager, (exact - 0.030 * noise).float(), exact, FP32).same
+
+
+def test_cosine_compares_directions_only_where_a_workload_says_so() -> None:
+    x = torch.linspace(1, 2, 2000)
+    assert compare(x, 1.5 * x, None, Tolerance(absolute_and_relative=1e-4, cosine=True)).same
+    assert not compare(x, 1.5 * x, None, FP32).same
+
+
+def test_relative_error_is_the_worst_output_in_units_of_its_size() -> None:
+    exact = [torch.full((10,), 100.0, dtype=torch.float64), torch.full((10,), 0.1, dtype=torch.float64)]
+    result = [torch.full((10,), 101.0), torch.full((10,), 0.102)]
+    error = relative_error(result, exact)
+    assert error == pytest.approx(0.02, rel=1e-4)
+    assert relative_error(result, None) is None
+    assert relative_error([torch.full((10,), math.nan), result[1]], exact) == math.inf
+    assert relative_error([torch.tensor([1, 2])], [torch.tensor([1, 2])]) is None

@@ -1,0 +1,93 @@
+"""The run directory: collecting is safe to repeat after a kill at any point; one command has a run at a time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import launch as files
+from harness.cell import Cell, LaunchSpec
+from harness.launch import unmeasured_row
+from harness.records import Sample, append_rows, append_samples, read_fields
+from matrix import store
+from matrix.errors import RunBusy, RunNotFound
+from matrix.store import create_run, is_abandoned, latest_run, open_run
+
+
+def leave(directory: Path, *cells: str) -> None:
+    """What a launch leaves."""
+    spec = LaunchSpec(run="r", launch=0, attempt=0, image="cpu", cells=(), seed=1, timeout_seconds=1)
+    (directory / "logs").mkdir()
+    for index, name in enumerate(cells):
+        cell = Cell(workload=name, backend="eager")
+        log = directory / "logs" / f"{index:04d}.log"
+        log.write_text(name)
+        samples = [Sample(launch=0, attempt=0, cell=cell.id, variant="eager", index=i, seconds=0.1, calls=1) for i in range(3)]
+        append_samples(directory / files.SAMPLES, samples)
+        append_rows(directory / files.ROWS, [unmeasured_row(cell, spec, "")])
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("point", ["append_samples", "append_rows", "_move", "rmtree"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_kill_while_collecting_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, before: bool
+) -> None:
+    with create_run(tmp_path, "run", {}) as run:
+        leave(run.incoming(0, 0), "a/one", "a/two")
+        holder: object = {"append_samples": store.records, "append_rows": store.records, "_move": store, "rmtree": shutil}[point]
+        original: Callable[..., None] = getattr(holder, point)
+
+        def killed(*arguments: object, **keywords: object) -> None:
+            if not before:
+                original(*arguments, **keywords)
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(holder, point, killed)
+            with pytest.raises(Killed):
+                run.collect()
+        run.collect()
+        assert [row.name for row in run.rows()] == ["a/one", "a/two"]
+        samples = list(read_fields(run.directory / "samples.csv"))
+        assert len(samples) == 6
+        assert {(fields["cell"], fields["index"]) for fields in samples} == {(row.cell, str(i)) for row in run.rows() for i in range(3)}
+        assert [(run.directory / row.log).read_text() if row.log else "" for row in run.rows()] == ["", ""]
+        assert (run.directory / "logs" / "000-0" / "0000.log").read_text() == "a/one"
+        assert list((run.directory / "incoming").iterdir()) == []
+
+
+def test_one_command_has_a_run_at_a_time(tmp_path: Path) -> None:
+    with create_run(tmp_path, "run", {}):
+        assert not is_abandoned(tmp_path / "run")
+        with pytest.raises(RunBusy, match="another command"), open_run(tmp_path / "run"):
+            pass
+    assert is_abandoned(tmp_path / "run")
+    with open_run(tmp_path / "run"):
+        pass
+
+
+def test_a_directory_that_is_gone_is_abandoned(tmp_path: Path) -> None:
+    assert is_abandoned(tmp_path / "never")
+
+
+def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFound, match="is not a run"), open_run(tmp_path):
+        pass
+    with pytest.raises(RunNotFound, match="no run in"):
+        latest_run(tmp_path)
+
+
+def test_a_row_is_added_once(tmp_path: Path) -> None:
+    spec = LaunchSpec(run="r", launch=0, attempt=0, image="cpu", cells=(), seed=1, timeout_seconds=1)
+    row = unmeasured_row(Cell(workload="a/b", backend="eager"), spec, "once")
+    with create_run(tmp_path, "run", {}) as run:
+        run.add([row])
+        run.add([row])
+        assert len(run.rows()) == 1
