@@ -69,7 +69,7 @@ class _Value:
         # Strings become one harmless character, so that what is in them does not count; comments become nothing.
         for character in _STRING.sub(lambda match: "" if match[0].startswith("#") else "s", text):
             if self.depth == 1 and self._between_items and character not in " \t,]}":
-                self._lines[*self._path, self._items] = number
+                self._lines[(*self._path, self._items)] = number
                 self._items += 1
                 self._between_items = False
             if character in "[{":

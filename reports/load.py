@@ -146,13 +146,14 @@ def _read(path: Path, name: str, quarantined: list[Quarantined], known: set[Key]
     for number, fields in lines:
         try:
             row = _row(fields, header, parse, path)
-            if _key(row) in seen:
-                raise ValueError(f"a second row of {row.cell} in launch {row.launch}: the first one counts")
         except ValueError as error:
             set_aside(number, error)
             continue
-        seen.add(_key(row))
-        rows.append(row)
+        if _key(row) in seen:
+            set_aside(number, f"a second row of {row.cell} in launch {row.launch}: the first one counts")
+        else:
+            seen.add(_key(row))
+            rows.append(row)
     return rows
 
 

@@ -5,6 +5,7 @@
 
 import ctypes
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -109,3 +110,35 @@ class Talks(Healthy):
     def forward(self, x):
         print('<script>document.title = "hostile"</script>\x00\x1b[31m', flush=True)
         raise RuntimeError('<script>document.title = "hostile"</script>\n,"quoted"\r\n=1+1')
+
+
+class Slow(Healthy):
+    """Half a second a call, so that there is time to interrupt."""
+
+    def forward(self, x):
+        time.sleep(0.5)
+        return x + 1
+
+
+class Confined(Healthy):
+    """Fails unless everything but its own scratch space is out of reach."""
+
+    def forward(self, x):
+        for path in ("/written", "/benchmatrix/harness/written", os.path.dirname(__file__) + "/written"):
+            try:
+                open(path, "w")
+            except OSError:
+                continue
+            raise RuntimeError(f"{path} can be written")
+        try:
+            socket.create_connection(("192.0.2.1", 80), timeout=2)
+        except TimeoutError:
+            raise RuntimeError("there is a network") from None
+        except OSError:
+            pass
+        if set(os.listdir("/sys/class/net")) != {"lo"}:
+            raise RuntimeError("there is a network device")
+        capabilities = next(line for line in open("/proc/self/status") if line.startswith("CapEff"))
+        if int(capabilities.split()[1], 16) != 0:
+            raise RuntimeError(f"capabilities: {capabilities}")
+        return x + 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.cell import Cell, LaunchSpec, Sampling
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 CELLS = st.builds(
     Cell,
     workload=TEXT,

@@ -97,7 +97,7 @@ def test_what_is_not_toml_is_located() -> None:
 
 
 def test_a_file_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing.toml:1: cannot be read"):
+    with pytest.raises(ConfigError, match=r"nothing\.toml:1: cannot be read"):
         load_matrix(tmp_path / "nothing.toml")
 
 

@@ -61,7 +61,7 @@ def test_declared_bytes_are_those_of_inputs_weights_and_outputs(name: str) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_declared_operations_are_those_torch_counts(name: str) -> None:
-    """torch counts products and convolutions; the suite also counts additions where they are all there is."""
+    """Torch counts products and convolutions; the suite also counts additions where they are all there is."""
     from torch.utils.flop_counter import FlopCounterMode
 
     subject = load(name)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import catalog
+from harness.cell import Cell
 from matrix.config import parse_matrix
 from matrix.errors import SelectionError
 from matrix.plan import Launch, PlannedImage, Selection, choose_image, make_plan, user_workload
@@ -45,7 +46,7 @@ def test_filters_and_excludes_are_regular_expressions_over_ids() -> None:
 @given(st.integers(1, 80))
 def test_partitions_are_disjoint_complete_and_even(parts: int) -> None:
     whole = make_plan(MATRIX, (CPU,), Selection()).launches[0].cells
-    found = []
+    found: list[Cell] = []
     sizes = []
     for part in range(1, parts + 1):
         try:

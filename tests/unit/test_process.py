@@ -52,7 +52,7 @@ def test_a_timeout_ends_the_whole_tree_even_what_detached_itself(tmp_path: Path)
     marker = tmp_path / "pids"
 
     def target() -> None:
-        code = "import os,time; os.fork(); open(%r,'a').write(f'{os.getpid()} '); time.sleep(60)" % str(marker)
+        code = f"import os,time; os.fork(); open({str(marker)!r},'a').write(str(os.getpid()) + ' '); time.sleep(60)"
         subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
         time.sleep(60)
 

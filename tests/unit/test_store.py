@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import launch as files
+from harness import records
 from harness.cell import Cell, LaunchSpec
 from harness.launch import unmeasured_row
 from harness.records import Sample, append_rows, append_samples, read_fields
@@ -41,7 +42,7 @@ def test_a_kill_while_collecting_loses_and_doubles_nothing(
 ) -> None:
     with create_run(tmp_path, "run", {}) as run:
         leave(run.incoming(0, 0), "a/one", "a/two")
-        holder: object = {"append_samples": store.records, "append_rows": store.records, "_move": store, "rmtree": shutil}[point]
+        holder: object = {"append_samples": records, "append_rows": records, "_move": store, "rmtree": shutil}[point]
         original: Callable[..., None] = getattr(holder, point)
 
         def killed(*arguments: object, **keywords: object) -> None:

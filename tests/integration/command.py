@@ -1,0 +1,81 @@
+"""Run the command as a user does, and read what it leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from tests.conftest import SOURCE
+
+FAULTY = SOURCE / "tests" / "faulty_workloads.py"
+EAGER = ("--backend", "eager")
+
+
+def own(*classes: str) -> list[str]:
+    """Options that select workloads of tests/faulty_workloads.py."""
+    return [option for name in classes for option in ("--only", f"path:{FAULTY}:{name}")]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "matrix", "bench", "cpu", *arguments]
+
+
+def bench(*arguments: str, results: Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*command(*arguments), "--results", str(results)],
+        cwd=SOURCE,
+        env={**os.environ, **(variables or {})},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def start(*arguments: str, results: Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*command(*arguments), "--results", str(results)],
+        cwd=SOURCE,
+        env={**os.environ, **(variables or {})},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def only_run(results: Path) -> Path:
+    (found,) = results.iterdir()
+    return found
+
+
+def rows(run: Path) -> pd.DataFrame:
+    return pd.read_csv(run / "results.csv").set_index("cell", drop=False)
+
+
+def statuses(run: Path) -> dict[str, str]:
+    """Status by ``workload backend``, of a run in which that is unique."""
+    table = rows(run)
+    found = {
+        f"{name.partition('/')[2].rpartition(':')[2]} {backend}": status
+        for name, backend, status in zip(table["name"], table["backend"], table["status"], strict=True)
+    }
+    assert len(found) == len(table), "a cell has two rows"
+    return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 90.0, what: str = "") -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what or condition}"
+        time.sleep(0.1)
+
+
+def lines_written(results: Path) -> int:
+    """Rows on disk, collected or not."""
+    return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in results.glob("*/**/results.csv"))

@@ -1,0 +1,204 @@
+"""The Docker engine, for real: containers that are confined, cells that go wrong, errors that name the next command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import pandas as pd
+import pytest
+
+from harness.records import ANCESTOR_COLUMNS
+from tests.conftest import SOURCE
+from tests.integration.command import EAGER, bench, only_run, own, rows, statuses
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("image", "no_containers_left")]
+DOCKER = ("--engine", "docker")
+
+
+@pytest.fixture
+def options(build_options: list[str]) -> list[str]:
+    return [*DOCKER, *build_options]
+
+
+def test_a_matrix_is_measured_in_a_container(tmp_path: Path, options: list[str]) -> None:
+    done = bench(*options, "-k", "softmax|lstm", results=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = only_run(tmp_path)
+    table = rows(run)
+    assert set(table["status"]) == {"pass"}
+    assert len(table) == 4
+    assert tuple(table.columns[: len(ANCESTOR_COLUMNS)]) == ANCESTOR_COLUMNS
+    compiled = table[table["backend"] == "inductor"]
+    assert (compiled["unique_graphs"] >= 1).all()
+    assert (compiled["compilation_latency"] > 0).all()
+    assert table["compression_ratio"].isna().all(), "what was not measured is empty"
+    samples = pd.read_csv(run / "samples.csv")
+    assert (samples.groupby(["cell", "variant"]).size() >= 5).all()
+    medians = samples.groupby(["cell", "variant"])["seconds"].median().unstack()
+    assert (medians["eager"] / medians["backend"] - table["speedup"]).abs().max() < 1e-9
+    assert (run / "report.html").exists()
+    assert "engine: docker" in done.stdout
+    assert f"page: {run}/report.html" in done.stdout
+    for log in table["log"]:
+        assert (run / log).exists()
+
+
+def test_every_way_to_go_wrong_has_its_status_between_healthy_cells(tmp_path: Path, options: list[str]) -> None:
+    expected = {
+        "Healthy eager": "pass",
+        "Healthy inductor": "pass",
+        "Segfault inductor": "crash:SIGSEGV",
+        "Exit inductor": "crash:exit3",
+        "ExitQuietly inductor": "crash:exit0",
+        "Endless inductor": "timeout",
+        "Raises inductor": "eager_fail_to_run",
+        "RaisesWhenCompiled inductor": "fail_to_run",
+        "WrongWhenCompiled inductor": "fail_accuracy",
+        "Hog inductor": "OOM",
+        "TwoRunsDiffer inductor": "eager_two_runs_differ",
+        "NotCompiled inductor": "fail_to_run",
+        "NoInputs inductor": "model_fail_to_load",
+        "Slow eager": "pass",
+    }
+    classes = [name.split()[0] for name in expected if name != "Healthy eager"]
+    keep = "|".join(f":{name} cpu" for name in expected)
+    done = bench(
+        *options,
+        *own(*classes),
+        "--backend",
+        "eager",
+        "--backend",
+        "inductor",
+        "-k",
+        keep,
+        "--memory",
+        "2g",
+        "--timeout",
+        "45",
+        results=tmp_path,
+    )
+    run = only_run(tmp_path)
+    assert statuses(run) == expected, done.stdout + done.stderr
+    assert done.returncode == 0, "rows that say what is wrong are what was asked for"
+    table = rows(run).set_index("name")
+    reasons = {str(name).rpartition(":")[2]: str(reason) for name, reason in table["reason"].items()}
+    assert "SIGSEGV during 'eager'" in reasons["Segfault"]
+    assert "exit code 3" in reasons["Exit"]
+    assert "planted in forward" in reasons["Raises"]
+    assert "45 s" in reasons["Endless"]
+    assert "memory" in reasons["Hog"]
+    assert "no graph" in reasons["NotCompiled"]
+    assert "get_example_inputs" in reasons["NoInputs"]
+    assert table["speedup"].notna().sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("backend", "status"),
+    [
+        ("relu_compile_error_TESTING_ONLY", "fail_to_run"),
+        ("relu_runtime_error_TESTING_ONLY", "fail_to_run"),
+        ("relu_accuracy_error_TESTING_ONLY", "fail_accuracy"),
+        ("no_such_backend", "unsupported"),
+        ("aot_eager", "pass"),
+    ],
+)
+def test_backends_of_torch_by_name(tmp_path: Path, options: list[str], backend: str, status: str) -> None:
+    bench(*options, *own("Healthy"), "--backend", f"dynamo:{backend}", results=tmp_path)
+    assert list(rows(only_run(tmp_path))["status"]) == [status]
+
+
+def test_a_workload_reaches_nothing_but_its_scratch_space(tmp_path: Path, options: list[str]) -> None:
+    done = bench(*options, *own("Confined"), *EAGER, results=tmp_path)
+    assert list(rows(only_run(tmp_path))["status"]) == ["pass"], done.stdout
+
+
+def test_any_image_is_measured_without_a_build_beside_another(tmp_path: Path, options: list[str], image: str) -> None:
+    done = bench(*options, "--image", "cpu", "--image", f"docker://{image}", "--launches", "2", "-k", "sum_all eager", results=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = rows(only_run(tmp_path))
+    assert sorted(table["image"]) == ["cpu", "cpu", f"docker://{image}", f"docker://{image}"]
+    assert sorted(table["launch"]) == [0, 1, 2, 3]
+
+
+def test_an_image_without_torch_says_so_in_every_row(tmp_path: Path, options: list[str], engine: docker.DockerClient, image: str) -> None:
+    base = engine.images.get(image).labels["org.opencontainers.image.base.name"]
+    bench(*options, "--image", f"docker://{base}", "-k", "sum_all", results=tmp_path)
+    table = rows(only_run(tmp_path))
+    assert list(table["status"]) == ["unsupported", "unsupported"]
+    assert table["reason"].str.contains("No module named 'torch'").all()
+
+
+def test_an_image_without_python_costs_its_rows_and_not_the_command(
+    tmp_path: Path, options: list[str], engine: docker.DockerClient
+) -> None:
+    empty = tmp_path / "empty.tar"
+    subprocess.run(["tar", "-cf", str(empty), "-T", "/dev/null"], check=True)
+    reference = "benchmatrix-test-empty:latest"
+    engine.api.import_image_from_file(str(empty), repository=reference.partition(":")[0], tag="latest")
+    try:
+        done = bench(*options, "--image", f"docker://{reference}", "-k", "sum_all", results=tmp_path / "results")
+    finally:
+        engine.images.remove(reference, force=True)
+    table = rows(only_run(tmp_path / "results"))
+    assert list(table["status"]) == ["infra_error", "infra_error"]
+    assert table["reason"].str.contains("python3").all()
+    assert done.returncode == 4
+    assert "--resume" in done.stderr
+
+
+def test_building_again_finds_the_image(build_options: list[str], engine: docker.DockerClient, image: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix", "image", "cpu", *build_options], cwd=SOURCE, text=True, capture_output=True, check=True
+    )
+    assert f"{image} is there" in done.stdout
+    labels = engine.images.get(image).labels
+    assert labels["org.opencontainers.image.title"] == "benchmatrix cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--image", "docker://registry.invalid/nothing:1"], 14, ["cannot be pulled", "docker pull registry.invalid/nothing:1"]),
+        (["--base", "registry.invalid/base:1"], 14, ["registry.invalid/base:1", "--base", "--engine local"]),
+        (["--image", "cpo"], 2, ["did you mean 'cpu'"]),
+        (["--wheelhouse", "/no/such/folder"], 2, ["--wheelhouse /no/such/folder"]),
+        (["--only", "path:/no/such/file.py:Net"], 2, ["there is no file /no/such/file.py"]),
+        (["--resume", "no-such-run"], 18, ["there is no run no-such-run"]),
+    ],
+)
+def test_what_cannot_be_done_names_the_next_command(tmp_path: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    done = bench(*DOCKER, *arguments, results=tmp_path)
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_build_that_fails_shows_its_end_and_offers_the_local_engine(tmp_path: Path, options: list[str]) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / "nothing-1-py3-none-any.whl").write_text("")
+    # Another base reference is another tag: nothing that is there already is found.
+    base = subprocess.run(["docker", "images", "-q", "benchmatrix/cpu"], text=True, capture_output=True, check=True).stdout.split()[0]
+    done = bench(*DOCKER, "--base", base, "--wheelhouse", str(wheels), results=tmp_path / "results")
+    assert done.returncode == 13, done.stderr
+    assert "No matching distribution" in done.stderr
+    assert "--engine local" in done.stderr
+
+
+def test_a_missing_engine_is_an_error_where_docker_was_asked_for(tmp_path: Path) -> None:
+    done = bench(*DOCKER, results=tmp_path, variables={"DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"})
+    assert done.returncode == 10
+    assert "systemctl start docker" in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes root to become a user who may not use the socket")
+def test_a_socket_without_permission_is_an_error_of_its_own() -> None:
+    code = "import os; from matrix.engines import docker; os.setgroups([]); os.setgid(65534); os.setuid(65534); docker.connect()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, text=True, capture_output=True, check=False)
+    assert "EngineForbidden" in done.stderr
+    assert "usermod -aG docker" in done.stderr
