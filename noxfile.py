@@ -74,8 +74,24 @@ def host_session(name: str, doc: str, *command: str, tags: tuple[str, ...] = ())
 
 for image, settings in MATRIX.get("images", {}).items():
     described = settings.get("description", image) if isinstance(settings, dict) else image
-    host_session(f"image-{image}", f"Build the image {image} ({described}), unless it is there", "matrix", "image", image, tags=("image",))
-    host_session(f"bench-{image}", f"Measure {image} ({described}) and show the results", "matrix", "bench", image, tags=("bench",))
+    host_session(
+        f"image-{image}",
+        f"Build the image {image} ({described}), unless it is there",
+        "matrix",
+        "--end-with-parent",
+        "image",
+        image,
+        tags=("image",),
+    )
+    host_session(
+        f"bench-{image}",
+        f"Measure {image} ({described}) and show the results",
+        "matrix",
+        "--end-with-parent",
+        "bench",
+        image,
+        tags=("bench",),
+    )
 
 host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
 host_session("doctor", "Check this host: engine, builder, compiler, disk, load", "matrix", "doctor")

@@ -16,18 +16,15 @@ import signal
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from harness import facts, records
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
+from harness.output import FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
 from harness.records import Row, Sample, Status
-
-ROWS, SAMPLES, FACTS, RUNNING, LOGS = "results.csv", "samples.csv", "launch.json", "running.json", "logs"
-"""What a launch leaves in its output directory; RUNNING is there only while a cell is being measured."""
 
 PRELOAD = (
     "torch",
@@ -45,23 +42,12 @@ PRELOAD = (
 """Modules that cells need, imported once for all. Only the first must be there."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """The launch's files."""
-
-    directory: Path
-
-    def log_of(self, index: int) -> Path:
-        return self.directory / LOGS / f"{index:04d}.log"
-
-
 def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> None:
     """Measure the cells of ``spec``, leaving rows, samples and logs in ``directory``.
 
     stop: a file descriptor whose closing by the other side ends the launch. Raises Stopped then, and on SIGTERM or SIGINT,
     after having ended the cell that was running.
     """
-    output = Output(directory=directory)
     (directory / LOGS).mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -73,7 +59,9 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
     _write_json(directory / FACTS, about)
     for index, cell in enumerate(spec.cells):
-        row, samples = measure(index, cell, spec, output, stop) if missing is None else (_row(cell, spec, Status.UNSUPPORTED, missing), [])
+        row, samples = (
+            measure(index, cell, spec, directory, stop) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
+        )
         # Samples first: a row says that the cell is done.
         records.append_samples(directory / SAMPLES, samples)
         records.append_rows(directory / ROWS, [row])
@@ -81,14 +69,14 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
 
 
-def measure(index: int, cell: Cell, spec: LaunchSpec, output: Output, stop: int | None) -> tuple[Row, list[Sample]]:
+def measure(index: int, cell: Cell, spec: LaunchSpec, directory: Path, stop: int | None) -> tuple[Row, list[Sample]]:
     """One cell in a process of its own: its row and its samples."""
     from harness import worker
 
-    log = output.log_of(index)
-    journal_path = output.directory / f"journal-{index:04d}.jsonl"
+    log = directory / LOGS / f"{index:04d}.log"
+    journal_path = directory / f"journal-{index:04d}.jsonl"
     journal_path.unlink(missing_ok=True)
-    _write_json(output.directory / RUNNING, {"cell": cell.id, "index": index})
+    _write_json(directory / RUNNING, {"cell": cell.id, "index": index})
     started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
     def target() -> None:
@@ -102,7 +90,7 @@ def measure(index: int, cell: Cell, spec: LaunchSpec, output: Output, stop: int 
     status, reason = outcome(journal, ended, spec.timeout_seconds)
     fields = {**journal.fields, "warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
     fields.pop("reason", None)
-    row = _row(cell, spec, status, reason, **fields, started_at=started_at, log=f"{LOGS}/{log.name}")
+    row = row_of(cell, spec, status, reason, **fields, started_at=started_at, log=f"{LOGS}/{log.name}")
     samples = [
         Sample(launch=spec.launch, attempt=spec.attempt, cell=cell.id, variant=variant, index=i, seconds=seconds, calls=calls)
         for i, (variant, seconds, calls) in enumerate(journal.samples)
@@ -122,34 +110,6 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
     if ended.signal is not None:
         return Status.crash(signal_name(ended.signal)), f"killed by {signal_name(ended.signal)} {where}; the log has its last stack"
     return Status.crash(f"exit{ended.exit_code}"), f"the process left with exit code {ended.exit_code} {where}, without finishing"
-
-
-def _row(cell: Cell, spec: LaunchSpec, status: str, reason: str, **fields: object) -> Row:
-    identity: dict[str, object] = {
-        "dev": cell.device,
-        "name": cell.workload,
-        "batch_size": cell.batch_size,
-        "run": spec.run,
-        "image": spec.image,
-        "launch": spec.launch,
-        "attempt": spec.attempt,
-        "cell": cell.id,
-        "suite": cell.suite,
-        "backend": cell.backend,
-        "mode": cell.mode,
-        "precision": cell.precision,
-        "shapes": cell.shapes,
-        "planned_batch_size": cell.batch_size,
-        "options": " ".join(f"{name}={value}" for name, value in cell.options),
-        "status": status,
-        "reason": records.one_line(reason),
-    }
-    return Row(**{**identity, **fields})  # type: ignore[arg-type]  # names are checked by the journal and by Row itself
-
-
-def unmeasured_row(cell: Cell, spec: LaunchSpec, reason: str) -> Row:
-    """The row of a cell that the engine, not the image, kept from being measured. Written by the host."""
-    return _row(cell, spec, Status.INFRA_ERROR, reason)
 
 
 def _preload() -> str | None:

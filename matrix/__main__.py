@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # stdout is a text file here
     try:
         with _interruptible():
+            if options.end_with_parent:
+                _end_with_parent()
             return _verb(options)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -69,6 +72,13 @@ def _interruptible() -> Iterator[None]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     yield
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM when nox is killed: it could not pass that on, and a run that nobody sees would go on."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG in linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM, 0, 0, 0)
 
 
 if __name__ == "__main__":

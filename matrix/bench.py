@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.records import Status
 from images.build import ensure_image
 from images.recipe import BuildSettings, Recipe
@@ -42,8 +44,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     if options.plan:
         _show(plan)
         return 0
-    build = build_settings(matrix, options)
-    engine, facts = choose_engine(options.engine, matrix, build, source, options.base, variables)
+    engine, facts = choose_engine(options.engine, matrix, source, variables)
     _reap(engine)
     environments = {image: engine.prepare(image) for image in chosen}
     name = f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{chosen[0].name}-{secrets.token_hex(2)}"
@@ -59,9 +60,14 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     # Before the run is opened: what a killed command left running must not write into it any more.
     with open_run(directory.absolute()) as probe:
         manifest = probe.manifest()
-    matrix = Matrix.model_validate_json(_json(manifest["matrix"]), context=manifest["matrix"])
+    matrix = _checked(manifest["matrix"])
     plan = plan_of(manifest)
-    engine, _ = choose_engine(manifest["engine"]["name"], matrix, build_settings(matrix, options), source, options.base, variables)
+    begun_with = manifest["engine"]["name"]
+    if options.engine not in ("auto", begun_with):
+        raise SelectionError(
+            f"the run was begun with the engine {begun_with}: rows of two engines do not belong together\n  next: leave --engine out"
+        )
+    engine, _ = choose_engine(begun_with, matrix, source, variables)
     _reap(engine)
     images = dict.fromkeys(launch.image for launch in plan.launches)
     environments = {image: engine.prepare(image) for image in images}
@@ -109,21 +115,21 @@ def _resumable(run: Run) -> Iterator[None]:
 
 
 def build_image(options: argparse.Namespace, matrix: Matrix, source: Path) -> int:
+    matrix = _with_build_options(matrix, options)
     image = choose_image(options.image, matrix, options.image)
     if image.reference is not None:
         raise SelectionError(f"{image.label} is not built here\n  next: docker pull {image.reference}")
-    built = ensure_image(recipe(image, matrix, source, options.base), build_settings(matrix, options))
+    built = ensure_image(recipe(image, matrix, source), build_settings(matrix))
     print(built.reference)
     return 0
 
 
-def choose_engine(
-    name: str, matrix: Matrix, build: BuildSettings, source: Path, base: str | None, variables: Mapping[str, str]
-) -> tuple[Engine, dict[str, str]]:
+def choose_engine(name: str, matrix: Matrix, source: Path, variables: Mapping[str, str]) -> tuple[Engine, dict[str, str]]:
     """The engine by name; ``auto`` takes Docker where it answers and may be used. Says which and why."""
+    build = build_settings(matrix)
 
     def recipe_of(image: PlannedImage) -> Recipe:
-        return recipe(image, matrix, source, base)
+        return recipe(image, matrix, source)
 
     if name != "local":
         from matrix.engines.docker import DockerEngine, connect, describe
@@ -148,53 +154,69 @@ def choose_engine(
     return LocalEngine(recipe_of=recipe_of, build=build, environments=environments, source=source, path=path), {"name": "local"}
 
 
-def recipe(image: PlannedImage, matrix: Matrix, source: Path, base: str | None) -> Recipe:
+def recipe(image: PlannedImage, matrix: Matrix, source: Path) -> Recipe:
     settings = matrix.images[image.name]
     folder = source / "images" / image.name
     return Recipe(
         name=image.name,
         version=image.version,
-        base=base or settings.base,
+        base=settings.base,
         lock=folder / settings.lock_of(image.version),
         dockerfile=source / "images" / "Dockerfile",
         smoke=folder / "smoke.py",
     )
 
 
-def build_settings(matrix: Matrix, options: argparse.Namespace) -> BuildSettings:
-    """Command line over configuration. SelectionError for a file or folder that is not there."""
+def build_settings(matrix: Matrix) -> BuildSettings:
+    """The configuration's, with absolute paths. SelectionError for a file or folder that is not there."""
     build = matrix.build
 
-    def existing(option: str, given: Path | None, configured: str | None) -> Path | None:
-        path = given or (Path(configured) if configured else None)
-        if path is not None and not path.exists():
-            raise SelectionError(f"{option} {path}: there is no such file or folder")
-        return path.absolute() if path else None
+    def existing(option: str, text: str | None) -> Path | None:
+        if text is None:
+            return None
+        if not Path(text).exists():
+            raise SelectionError(f"{option} {text}: there is no such file or folder")
+        return Path(text).absolute()
 
     return BuildSettings(
-        network=options.build_network or build.network,
-        ca_bundle=existing("--ca-bundle", options.ca_bundle, build.ca_bundle),
-        pip_config=existing("--pip-config", options.pip_config, build.pip_config),
-        wheelhouse=existing("--wheelhouse", options.wheelhouse, build.wheelhouse),
+        network=build.network,
+        ca_bundle=existing("--ca-bundle", build.ca_bundle),
+        pip_config=existing("--pip-config", build.pip_config),
+        wheelhouse=existing("--wheelhouse", build.wheelhouse),
     )
 
 
 def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
-    """The configuration with the command line's changes, so that the manifest has what was in force."""
-    changed: dict[str, Any] = matrix.model_dump(mode="json")
+    """The configuration with the command line's changes: what is in force, what the manifest has, and what a resumed run goes by."""
+    changed: dict[str, Any] = _with_build_options(matrix, options).model_dump(mode="json")
     if options.timeout is not None:
         changed["run"]["timeout_seconds"] = options.timeout
     if options.memory is not None:
         for image in changed["images"].values():
             image["container"]["memory"] = options.memory
+    return _checked(changed)
+
+
+def _with_build_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
+    changed: dict[str, Any] = matrix.model_dump(mode="json")
+    if options.build_network is not None:
+        changed["build"]["network"] = options.build_network
+    for name in ("ca_bundle", "pip_config", "wheelhouse"):
+        path: Path | None = getattr(options, name)
+        if path is not None:
+            changed["build"][name] = str(path.absolute())
+    if options.base is not None:
+        for image in changed["images"].values():
+            image["base"] = options.base
+    return _checked(changed)
+
+
+def _checked(changed: dict[str, Any]) -> Matrix:
     try:
-        return Matrix.model_validate_json(_json(changed), context=changed)
-    except ValueError as error:
-        raise SelectionError(f"--memory {options.memory}: {error}") from None
-
-
-def _json(content: object) -> str:
-    return json.dumps(content)
+        return Matrix.model_validate_json(json.dumps(changed), context=changed)
+    except ValidationError as error:
+        texts = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise SelectionError("\n".join(texts)) from None
 
 
 def _require_files(plan: Plan) -> None:

@@ -21,8 +21,11 @@ def make_parser() -> argparse.ArgumentParser:
         "measured; 10-19 what the message says; 130 interrupted.",
     )
     parser.add_argument("--config", type=Path, default=Path("matrix.toml"), help="the configuration (default: %(default)s)")
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="end in order when the process that started this one is killed (Linux)"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _bench(verbs.add_parser("bench", help="measure an image", formatter_class=argparse.ArgumentDefaultsHelpFormatter))
+    _bench(verbs.add_parser("bench", help="measure an image"))
     image = verbs.add_parser("image", help="build an image, unless it is there")
     image.add_argument("image", help="NAME or NAME@VERSION of matrix.toml")
     _build(image)
@@ -87,7 +90,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="time for one cell")
     how.add_argument("--memory", metavar="SIZE", help="memory limit of a container, as in 8g")
-    how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made")
+    how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made (default: %(default)s)")
     how.add_argument(
         "--resume", type=Path, metavar="RUN", help="measure what this run has no rows for yet; everything else comes from the run"
     )

@@ -123,11 +123,12 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
             "no cell is left to measure\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
         )
     order = random.Random(seed)
-    planned: list[Launch] = []
+    sequence: list[PlannedImage] = []
     for _ in range(launches):
         block = [image for image in images if cells[image.label]]
         order.shuffle(block)
-        planned.extend(Launch(index=len(planned) + position, image=image, cells=cells[image.label]) for position, image in enumerate(block))
+        sequence.extend(block)
+    planned = [Launch(index=index, image=image, cells=cells[image.label]) for index, image in enumerate(sequence)]
     return Plan(seed=seed, launches=tuple(planned), excluded=tuple(excluded))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cell import Cell, LaunchSpec, Sampling
-from harness.launch import RUNNING, unmeasured_row
+from harness.output import RUNNING, row_of
 from harness.records import Status
 from matrix.config import Matrix
 from matrix.engines.engine import CELLS, STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
@@ -92,7 +92,7 @@ def _write_unmeasured(launch: Launch, spec: LaunchSpec, end: LaunchEnd, was_runn
     # behind it. A launch that died before its first cell, or between cells, would do so again.
     measured_some = len(rest) < len(spec.cells)
     blamed = rest[:1] if was_running or measured_some else rest
-    run.add([unmeasured_row(cell, spec, reason) for cell in blamed])
+    run.add([row_of(cell, spec, Status.INFRA_ERROR, reason) for cell in blamed])
     say(f"  {blamed[0].id}: {Status.INFRA_ERROR}: {reason}" + (f" (and {len(blamed) - 1} more)" if len(blamed) > 1 else ""))
 
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import launch as launch_files
-from harness import records
+from harness import output, records
 from harness.records import Row, row_from_fields
 from matrix.errors import RunBusy, RunNotFound
 
@@ -90,7 +89,7 @@ class Run:
     def _collect(self, directory: Path) -> None:
         finished = self.finished()
         rows = []
-        for fields in records.read_fields(directory / launch_files.ROWS):
+        for fields in records.read_fields(directory / output.ROWS):
             try:
                 row = row_from_fields(fields)
             except ValueError:
@@ -102,7 +101,7 @@ class Run:
         for name in (LOGS, ARTIFACTS):
             _move(directory / name, self.directory / name / directory.name)
         _move(directory / "launch.log", self.directory / LOGS / directory.name / "launch.log")
-        facts = directory / launch_files.FACTS
+        facts = directory / output.FACTS
         if facts.exists():
             about = json.loads(facts.read_text(encoding="utf-8"))
             launch, attempt = (int(part) for part in directory.name.split("-"))
@@ -128,7 +127,7 @@ class Run:
         known = list(records.read_fields(target))
         if any(map(is_half, known)):
             _replace(target, [fields for fields in known if not is_half(fields)])
-        new = (fields for fields in records.read_fields(directory / launch_files.SAMPLES) if fields["cell"] in cells)
+        new = (fields for fields in records.read_fields(directory / output.SAMPLES) if fields["cell"] in cells)
         records.append_samples(target, map(_sample, new))
 
     def forget(self, status: str) -> int:

@@ -26,6 +26,8 @@ LINE_LIMIT = 1 << 20
 """Characters of a line beyond which it is no row of anybody's."""
 QUARANTINE_LIMIT = 200
 """Quarantined lines that a report names one by one; the rest is counted."""
+INTEGER_LIMIT = 1 << 53
+"""Counts beyond this are not exact in a table of doubles, and nobody's."""
 OUR_COLUMNS = {"name", "launch", "cell", "backend", "status"}
 """What makes a file one of ours; other columns may be missing (an older schema) or more (a newer one)."""
 POSITIVE_COLUMNS = ("speedup", "abs_latency", "eager_latency_seconds", "backend_latency_seconds")
@@ -89,7 +91,8 @@ def load(paths: Iterable[Path]) -> Loaded:
                 )
         else:
             found.extend(_read(path, path.name, quarantined, set()))
-        missing = max(0, int(manifest.get("planned_rows", 0) or 0) - len(found))
+        planned = manifest.get("planned_rows")
+        missing = max(0, planned - len(found)) if isinstance(planned, int) else 0
         sources.append(Source(name=name, manifest=manifest, missing=missing))
         rows.extend({**dataclasses.asdict(row), SOURCE: name} for row in found)
     table = pd.DataFrame(rows, columns=[*COLUMNS, SOURCE])
@@ -132,7 +135,10 @@ def _read(path: Path, name: str, quarantined: list[Quarantined], known: set[Key]
         quarantined.append(Quarantined(file=one_line(name, 200), line=line, reason=one_line(str(reason), 200)))
 
     lines = _lines(path)
-    number, header = next(lines, (0, "the file is empty"))
+    try:
+        number, header = next(lines, (0, "the file is empty"))
+    except OSError as error:
+        number, header = 0, str(error)
     if isinstance(header, str):
         set_aside(number, header)
         return []
@@ -246,6 +252,10 @@ def _check(row: Row) -> None:
         value = getattr(row, column)
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{column}: {value} is not a measurement")
+    for column in INTEGER_COLUMNS:
+        value = getattr(row, column)
+        if value is not None and not 0 <= value <= INTEGER_LIMIT:
+            raise ValueError(f"{column}: {value} is not a count")
     for column in POSITIVE_COLUMNS:
         value = getattr(row, column)
         if value is not None and value <= 0:

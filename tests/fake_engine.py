@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import launch as files
-from harness.launch import unmeasured_row
+from harness import output as files
+from harness.output import row_of
 from harness.records import Sample, Status, append_rows, append_samples
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
 from matrix.errors import EngineLost
@@ -44,7 +44,7 @@ class FakeEngine:
                 launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, variant="eager", index=0, seconds=0.5, calls=1
             )
             append_samples(request.directory / files.SAMPLES, [sample])
-            append_rows(request.directory / files.ROWS, [replace(unmeasured_row(cell, request.spec, ""), status=Status.PASS, speedup=2.0)])
+            append_rows(request.directory / files.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0)])
         if start.dies_in_a_cell:
             (request.directory / files.RUNNING).write_text("{}")
         (request.directory / files.FACTS).write_text('{"machine": {"cpu": "fake"}}')

@@ -82,13 +82,13 @@ class LocalEngine:
         finally:
             _end(process)
             (request.directory / "launch.log").write_text("\n".join(said.tail) + "\n", encoding="utf-8")
-            for pid in _labelled(lambda run: run == request.run_directory):
+            for pid in labelled(lambda run: run == request.run_directory):
                 _kill(pid)
             shutil.rmtree(scratch, ignore_errors=True)
 
     def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
         ended = []
-        for pid in _labelled(abandoned):
+        for pid in labelled(abandoned):
             _kill(pid)
             ended.append(f"process {pid}")
         return ended
@@ -119,7 +119,7 @@ def _death(code: int, tail: list[str]) -> str:
     return f"the launch {how}; its last lines: {' | '.join(tail[-3:])}"
 
 
-def _labelled(wanted: Callable[[Path], bool]) -> list[int]:
+def labelled(wanted: Callable[[Path], bool]) -> list[int]:
     """Processes of launches, by the variable in their environment; none where there is no /proc."""
     found = []
     marker = f"{RUN_VARIABLE}=".encode()

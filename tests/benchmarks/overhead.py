@@ -54,7 +54,7 @@ def main() -> int:
     options = parser.parse_args()
     matrix = load_matrix(SOURCE / "matrix.toml")
     found = ensure_environment(
-        recipe(PlannedImage(name="cpu"), matrix, SOURCE, None), BuildSettings(wheelhouse=options.wheelhouse), SOURCE / ENVIRONMENTS
+        recipe(PlannedImage(name="cpu"), matrix, SOURCE), BuildSettings(wheelhouse=options.wheelhouse), SOURCE / ENVIRONMENTS
     )
     with tempfile.TemporaryDirectory(prefix="benchmatrix-overhead-") as folder:
         scratch = Path(folder)

@@ -123,7 +123,18 @@ class PrivateEngine:
         folder = self._folder
         (folder / "docker.sock").unlink(missing_ok=True)
         (folder / "docker.pid").unlink(missing_ok=True)
-        command = ["dockerd", "--host", self.variables["DOCKER_HOST"], "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+        # Without a bridge of its own it would take away the host engine's: so in a network of its own.
+        command = [
+            "unshare",
+            "--net",
+            "dockerd",
+            "--host",
+            self.variables["DOCKER_HOST"],
+            "--data-root",
+            f"{folder}/data",
+            "--exec-root",
+            f"{folder}/exec",
+        ]
         command += ["--pidfile", f"{folder}/docker.pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
         self._process = subprocess.Popen(command, stdout=(folder / "log").open("ab"), stderr=subprocess.STDOUT, start_new_session=True)
         wait_for(self._answers, 60, f"dockerd: {folder}/log")
@@ -145,7 +156,8 @@ class PrivateEngine:
         shutil.rmtree(self._folder / "data", ignore_errors=True)
 
 
-def test_kill_9_of_the_engine(tmp_path: Path, options: list[str], private_engine: PrivateEngine) -> None:
+def test_kill_9_of_the_engine(tmp_path: Path, image: str, private_engine: PrivateEngine) -> None:
+    options = ["--engine", "docker", "--image", f"docker://{image}"]
     process = begin(tmp_path, options, private_engine.variables)
     private_engine.kill()
     out = process.communicate(timeout=60)[0]

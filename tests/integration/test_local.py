@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.engines.local import _labelled as labelled
+from matrix.engines.local import labelled
 from tests.integration.command import EAGER, bench, lines_written, only_run, own, rows, start, statuses, wait_for
 
 pytestmark = [pytest.mark.local]

@@ -10,8 +10,10 @@ from pathlib import Path
 import docker
 import pytest
 
+from matrix.engines.local import labelled
+from matrix.store import is_abandoned
 from tests.conftest import SOURCE
-from tests.integration.command import only_run, rows
+from tests.integration.command import lines_written, only_run, own, rows, wait_for
 
 FILTER = ("-k", "softmax|sum_all")
 
@@ -69,6 +71,21 @@ def test_the_list_the_help_and_the_plan(fresh: Path) -> None:
 
 
 @pytest.mark.local
+def test_kill_9_of_nox_leaves_nothing_running(fresh: Path, tmp_path: Path, build_options: list[str]) -> None:
+    selected = [*own("Healthy", "Slow"), "--backend", "eager", "--engine", "local", "--results", str(tmp_path)]
+    command = [str(fresh / "venv" / "bin" / "nox"), "-s", "bench-cpu", "--", *selected, *build_options]
+    with (tmp_path.parent / "out").open("w") as out:
+        process = subprocess.Popen(command, cwd=fresh / "clone", stdout=out, stderr=out)
+    wait_for(lambda: lines_written(tmp_path) or process.poll() is not None, 400, "the first row")
+    assert process.poll() is None, (tmp_path.parent / "out").read_text()
+    process.kill()
+    process.wait()
+    wait_for(lambda: not labelled(lambda run: run.parent == tmp_path), 20, "the launch to end")
+    wait_for(lambda: is_abandoned(only_run(tmp_path)), 20, "the command to end")
+    assert len(rows(only_run(tmp_path))) == 1
+
+
+@pytest.mark.local
 def test_mistakes_in_the_configuration_end_with_2(fresh: Path) -> None:
     file = fresh / "clone" / "matrix.toml"
     original = file.read_text()
@@ -76,7 +93,7 @@ def test_mistakes_in_the_configuration_end_with_2(fresh: Path) -> None:
         file.write_text(original.replace("launches = 1", "launchs = 1").replace('["micro"]', '["mikro"]'))
         done = nox(fresh, "-s", "bench-cpu", "--", "--plan")
         assert done.returncode == 2
-        assert "matrix.toml:5: run.launchs: unknown key; did you mean 'launches'?" in done.stderr
+        assert "matrix.toml:5: run.launchs: unknown key; did you mean 'launches'?" in done.stdout + done.stderr
         file.write_text("[run\n")
         done = nox(fresh, "-l")
         assert done.returncode == 2

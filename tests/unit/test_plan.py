@@ -66,6 +66,7 @@ def order(launches: tuple[Launch, ...]) -> list[str]:
 def test_launches_of_several_images_are_interleaved_in_blocks_from_the_seed() -> None:
     images = (CPU, PlannedImage(name="cpu", reference="other:1"), PlannedImage(name="cpu", reference="third:1"))
     plan = make_plan(MATRIX, images, Selection(launches=20, seed=3))
+    assert [launch.index for launch in plan.launches] == list(range(60))
     for block in range(20):
         assert set(order(plan.launches)[3 * block : 3 * block + 3]) == {image.label for image in images}
     assert order(plan.launches) == order(make_plan(MATRIX, images, Selection(launches=20, seed=3)).launches)

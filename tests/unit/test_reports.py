@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import math
 from dataclasses import replace
@@ -164,6 +165,32 @@ def test_no_bytes_crash_the_report(tmp_path: Path, content: bytes) -> None:
     for data in (content, HEADER.encode() + b"\n" + content, b"dev,name,batch_size,speedup\n" + content):
         path.write_bytes(data)
         page(load([path]))
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(COLUMNS), st.text(max_size=30) | st.integers().map(str) | st.floats().map(repr)), max_size=4)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_no_fields_crash_the_report(tmp_path: Path, lines: list[dict[str, str]]) -> None:
+    path = tmp_path / "fuzz.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for fields in lines:
+            values = {"name": "n", "status": "pass", "launch": "0"} | fields
+            writer.writerow([values.get(column, "") for column in COLUMNS])
+    summary(compare(load([path]).table))
+    page(load([path]))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ['{"planned_rows": "many", "images": 3, "starts": [1], "engine": [], "excluded": {}}', "[]", "3", '{"images": [{"size_bytes": "x"}]}'],
+)
+def test_no_manifest_crashes_the_report(tmp_path: Path, manifest: str) -> None:
+    write(tmp_path / "results.csv", row())
+    (tmp_path / "manifest.json").write_text(manifest)
+    assert "micro/softmax" in page(load([tmp_path]))
 
 
 def test_nothing_reaches_the_page_unescaped(tmp_path: Path) -> None:

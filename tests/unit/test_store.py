@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import launch as files
+from harness import output as files
 from harness import records
 from harness.cell import Cell, LaunchSpec
-from harness.launch import unmeasured_row
-from harness.records import Sample, append_rows, append_samples, read_fields
+from harness.output import row_of
+from harness.records import Sample, Status, append_rows, append_samples, read_fields
 from matrix import store
 from matrix.errors import RunBusy, RunNotFound
 from matrix.store import create_run, is_abandoned, latest_run, open_run
@@ -28,7 +28,7 @@ def leave(directory: Path, *cells: str) -> None:
         log.write_text(name)
         samples = [Sample(launch=0, attempt=0, cell=cell.id, variant="eager", index=i, seconds=0.1, calls=1) for i in range(3)]
         append_samples(directory / files.SAMPLES, samples)
-        append_rows(directory / files.ROWS, [unmeasured_row(cell, spec, "")])
+        append_rows(directory / files.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "")])
 
 
 class Killed(BaseException):
@@ -87,7 +87,7 @@ def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_row_is_added_once(tmp_path: Path) -> None:
     spec = LaunchSpec(run="r", launch=0, attempt=0, image="cpu", cells=(), seed=1, timeout_seconds=1)
-    row = unmeasured_row(Cell(workload="a/b", backend="eager"), spec, "once")
+    row = row_of(Cell(workload="a/b", backend="eager"), spec, Status.INFRA_ERROR, "once")
     with create_run(tmp_path, "run", {}) as run:
         run.add([row])
         run.add([row])
