@@ -17,6 +17,17 @@ BACKEND_FAMILIES: Mapping[str, str] = {
 }
 """``family:name``, where the name is known only inside the image: ``dynamo:aot_eager`` is any backend that torch lists."""
 
+PRELOADS: Mapping[str, tuple[str, ...]] = {
+    "harness.backends.dynamo": (
+        "torch._inductor.compile_fx",
+        "torch._inductor.codegen.cpp",
+        "torch._inductor.codegen.cpp_wrapper_cpu",
+        "torch._inductor.cpu_vec_isa",
+        "torch._inductor.fx_passes.joint_graph",
+    ),
+}
+"""What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
+
 EXPERIMENTS: Mapping[str, str] = {
     "performance": "harness.experiments.performance:Performance",
 }

@@ -19,27 +19,15 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
-from harness import facts, records
+from harness import catalog, facts, records
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
 from harness.records import Row, Sample, Status
 
-PRELOAD = (
-    "torch",
-    "torch._dynamo",
-    "torch._inductor.compile_fx",
-    "torch._inductor.codegen.cpp",
-    "torch._inductor.codegen.cpp_wrapper_cpu",
-    "torch._inductor.cpu_vec_isa",
-    "torch._inductor.fx_passes.joint_graph",
-    "harness.worker",
-    "harness.backends.eager",
-    "harness.backends.dynamo",
-    "harness.experiments.performance",
-)
-"""Modules that cells need, imported once for all. Only the first must be there."""
+PRELOAD = ("torch", "harness.worker")
+"""Modules without which no cell runs."""
 
 
 def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> None:
@@ -53,7 +41,7 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         signal.signal(number, _stop)
     become_reaper()
     started = time.monotonic()
-    missing = _preload()
+    missing = _preload(spec)
     about: dict[str, object] = {"machine": facts.machine(), **facts.environment()}
     if missing is None:
         about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
@@ -112,22 +100,35 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
     return Status.crash(f"exit{ended.exit_code}"), f"the process left with exit code {ended.exit_code} {where}, without finishing"
 
 
-def _preload() -> str | None:
-    """Import what cells need; the reason why they cannot run, or None."""
+def _preload(spec: LaunchSpec) -> str | None:
+    """Import what cells need, once for all; the reason why none of them can run, or None."""
     # Python warns of forking with threads. numpy's BLAS has one per core and protects them by its own fork handlers.
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
-    for name in PRELOAD:
+    try:
+        for name in PRELOAD:
+            importlib.import_module(name)
+    except ImportError as error:
+        return f"this image lacks what the harness needs: {error} (Python {sys.version.split()[0]} at {sys.executable})"
+    for name in modules_of(spec):
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            if name == PRELOAD[0] or name.startswith("harness."):
-                return f"this image lacks what the harness needs: {error} (Python {sys.version.split()[0]} at {sys.executable})"
         except Exception as error:
+            # The cell that needs it will meet the same, and say so in its row.
             print(f"not preloaded: {name}: {error}", flush=True)
     # What is there now is shared by all cells: keep the collector from touching, and so copying, its pages.
     gc.collect()
     gc.freeze()
     return None
+
+
+def modules_of(spec: LaunchSpec) -> list[str]:
+    """Modules that the experiment and the cells' backends are made of, or import as they compile; each once."""
+    references = [catalog.EXPERIMENTS.get(spec.experiment, "")]
+    for name in dict.fromkeys(cell.backend for cell in spec.cells):
+        with contextlib.suppress(KeyError):
+            references.append(catalog.backend_reference(name))
+    modules = [module for module in (reference.partition(":")[0] for reference in references) if module]
+    return list(dict.fromkeys(name for module in modules for name in (module, *catalog.PRELOADS.get(module, ()))))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -42,7 +42,7 @@ def test_what_goes_wrong_has_its_status_here_too(tmp_path: Path, options: list[s
         "KillsItsLaunch eager": "infra_error",
         "Healthy eager": "pass",
     }
-    done = bench(*options, *own(*(name.split()[0] for name in expected)), *EAGER, "--timeout", "15", results=tmp_path)
+    done = bench(*options, *own(*(name.split()[0] for name in expected)), *EAGER, "--timeout", "8", results=tmp_path)
     assert statuses(only_run(tmp_path)) == expected, done.stdout + done.stderr
     assert "engine: local" in done.stdout
     assert of_run(tmp_path) == []

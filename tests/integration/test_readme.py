@@ -50,10 +50,10 @@ def test_without_an_engine(fresh: Path, tmp_path: Path, build_options: list[str]
 
 @pytest.mark.engine
 def test_with_an_engine(fresh: Path, tmp_path: Path, build_options: list[str], engine: docker.DockerClient) -> None:
-    done = nox(fresh, "-s", "bench-cpu", "--", *FILTER, "--results", str(tmp_path), *build_options)
+    done = nox(fresh, "-s", "bench-cpu", "--", "-k", "softmax eager|sum_all eager", "--results", str(tmp_path), *build_options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "engine: docker" in done.stdout
-    assert list(rows(only_run(tmp_path))["status"]) == ["pass"] * 4
+    assert list(rows(only_run(tmp_path))["status"]) == ["pass"] * 2
     assert "geomean" in done.stdout
     assert "report.html" in done.stdout
 

@@ -159,7 +159,7 @@ def test_a_broken_line_costs_only_itself(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=400) | st.text(alphabet='",\n\r\0<>&ab1', max_size=400).map(str.encode))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_no_bytes_crash_the_report(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "fuzz.csv"
     for data in (content, HEADER.encode() + b"\n" + content, b"dev,name,batch_size,speedup\n" + content):
@@ -170,7 +170,7 @@ def test_no_bytes_crash_the_report(tmp_path: Path, content: bytes) -> None:
 @given(
     st.lists(st.dictionaries(st.sampled_from(COLUMNS), st.text(max_size=30) | st.integers().map(str) | st.floats().map(repr)), max_size=4)
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_no_fields_crash_the_report(tmp_path: Path, lines: list[dict[str, str]]) -> None:
     path = tmp_path / "fuzz.csv"
     with path.open("w", newline="") as file:

@@ -1,0 +1,56 @@
+"""The launch, in-process: rows come one by one, and what is imported once is what its cells need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cell import Cell, LaunchSpec, Sampling
+from harness.launch import modules_of
+from harness.records import read_fields
+from tests.conftest import SOURCE
+
+
+def spec(*backends: str, workload: str = "micro/sum_all") -> LaunchSpec:
+    cells = tuple(Cell(workload=workload, backend=backend) for backend in backends)
+    sampling = Sampling(samples=5, budget_seconds=0.5)
+    return LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=cells, seed=1, timeout_seconds=60, sampling=sampling)
+
+
+def test_only_what_the_cells_need_is_imported() -> None:
+    assert not any("inductor" in name for name in modules_of(spec("eager")))
+    assert "torch._inductor.compile_fx" in modules_of(spec("eager", "dynamo:aot_eager"))
+    assert modules_of(spec("unheard-of")) == modules_of(spec())
+
+
+def test_a_launch_leaves_rows_samples_logs_and_facts(tmp_path: Path) -> None:
+    (tmp_path / "cells.json").write_text(spec("eager", "unheard-of", workload="micro/sum_all").to_json())
+    command = [sys.executable, "-m", "harness", "launch", "--cells", str(tmp_path / "cells.json"), "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=SOURCE, text=True, capture_output=True, check=True)
+    rows = list(read_fields(tmp_path / "results.csv"))
+    assert [row["status"] for row in rows] == ["pass", "unsupported"]
+    assert "the harness has no backend 'unheard-of'" in rows[1]["reason"]
+    assert rows[1]["speedup"] == ""
+    samples = list(read_fields(tmp_path / "samples.csv"))
+    assert [sample["index"] for sample in samples] == [str(index) for index in range(10)]
+    assert all((tmp_path / row["log"]).exists() for row in rows)
+    facts = json.loads((tmp_path / "launch.json").read_text())
+    assert facts["machine"]["cores"] >= 1
+    assert "torch" in facts["packages"]
+    assert not (tmp_path / "running.json").exists()
+    assert "2/2 micro/sum_all unheard-of" in done.stdout
+
+
+@pytest.mark.parametrize(("content", "words"), [("{}", "schema None"), ("not json", "cannot read"), (None, "No such file")])
+def test_a_specification_that_does_not_read_is_a_usage_error(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "cells.json"
+    if content is not None:
+        path.write_text(content)
+    command = [sys.executable, "-m", "harness", "launch", "--cells", str(path), "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=SOURCE, text=True, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
