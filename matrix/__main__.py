@@ -14,7 +14,7 @@ from types import FrameType
 
 from images.errors import UserError
 from matrix.config import load_matrix
-from matrix.errors import INTERRUPTED
+from matrix.errors import INCOMPLETE, INTERRUPTED
 from matrix.options import make_parser
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        # A full disk, a folder that may not be written: the host's, and the user's to mend.
+        print(f"{type(error).__name__}: {error}\n  next: nox -s doctor, or another folder with --results", file=sys.stderr)
+        return INCOMPLETE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

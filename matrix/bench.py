@@ -44,7 +44,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     if options.plan:
         _show(plan)
         return 0
-    engine, facts = choose_engine(options.engine, matrix, source, variables)
+    engine, facts = choose_engine(options.engine, matrix, source, _environments(options, source), variables)
     _reap(engine)
     environments = {image: engine.prepare(image) for image in chosen}
     name = f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{chosen[0].name}-{secrets.token_hex(2)}"
@@ -67,7 +67,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         raise SelectionError(
             f"the run was begun with the engine {begun_with}: rows of two engines do not belong together\n  next: leave --engine out"
         )
-    engine, _ = choose_engine(begun_with, matrix, source, variables)
+    engine, _ = choose_engine(begun_with, matrix, source, _environments(options, source), variables)
     _reap(engine)
     images = dict.fromkeys(launch.image for launch in plan.launches)
     environments = {image: engine.prepare(image) for image in images}
@@ -124,7 +124,14 @@ def build_image(options: argparse.Namespace, matrix: Matrix, source: Path) -> in
     return 0
 
 
-def choose_engine(name: str, matrix: Matrix, source: Path, variables: Mapping[str, str]) -> tuple[Engine, dict[str, str]]:
+def _environments(options: argparse.Namespace, source: Path) -> Path:
+    chosen: Path | None = options.environments
+    return chosen.absolute() if chosen else source / ENVIRONMENTS
+
+
+def choose_engine(
+    name: str, matrix: Matrix, source: Path, environments: Path, variables: Mapping[str, str]
+) -> tuple[Engine, dict[str, str]]:
     """The engine by name; ``auto`` takes Docker where it answers and may be used. Says which and why."""
     build = build_settings(matrix)
 
@@ -149,7 +156,6 @@ def choose_engine(name: str, matrix: Matrix, source: Path, variables: Mapping[st
     from matrix.engines.local import LocalEngine
 
     print(f"engine: local, a virtual environment on this host ({why})")
-    environments = source / ENVIRONMENTS
     path = variables.get("PATH", "/usr/bin:/bin")
     return LocalEngine(recipe_of=recipe_of, build=build, environments=environments, source=source, path=path), {"name": "local"}
 

@@ -92,6 +92,9 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--memory", metavar="SIZE", help="memory limit of a container, as in 8g")
     how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made (default: %(default)s)")
     how.add_argument(
+        "--environments", type=Path, metavar="DIR", help="where the local engine keeps virtual environments (default: .nox/images)"
+    )
+    how.add_argument(
         "--resume", type=Path, metavar="RUN", help="measure what this run has no rows for yet; everything else comes from the run"
     )
     how.add_argument("--plan", action="store_true", help="print what would run, and run nothing")

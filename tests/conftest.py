@@ -32,6 +32,13 @@ def build_options() -> list[str]:
     return os.environ.get("BENCHMATRIX_TEST_BUILD", "").split()
 
 
+@pytest.fixture(scope="session")
+def environment_options() -> list[str]:
+    """Where virtual environments are kept between runs of the tests, from BENCHMATRIX_TEST_ENVIRONMENTS; the default elsewhere."""
+    folder = os.environ.get("BENCHMATRIX_TEST_ENVIRONMENTS")
+    return ["--environments", folder] if folder else []
+
+
 @pytest.fixture
 def chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):

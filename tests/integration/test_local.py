@@ -18,8 +18,8 @@ CELLS = (*own("Healthy", "Slow"), "--only", "micro/softmax", *EAGER)
 
 
 @pytest.fixture
-def options(build_options: list[str]) -> list[str]:
-    return ["--engine", "local", *build_options]
+def options(build_options: list[str], environment_options: list[str]) -> list[str]:
+    return ["--engine", "local", *build_options, *environment_options]
 
 
 def begin(tmp_path: Path, options: list[str]) -> subprocess.Popen[str]:
@@ -93,6 +93,21 @@ def test_processes_of_a_run_that_nobody_has_open_are_ended_at_the_next_start(tmp
     done = bench(*options, "-k", "sum_all eager", results=tmp_path)
     assert orphan.wait(timeout=5) == -signal.SIGKILL
     assert f"ended process {orphan.pid}" in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "file").write_text("")
+    done = bench(*options, "-k", "sum_all", results=tmp_path / "file")
+    assert done.returncode == 4
+    assert "--results" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_goes_on_with_the_engine_that_began_it(tmp_path: Path, options: list[str]) -> None:
+    bench(*options, "-k", "sum_all eager", results=tmp_path)
+    done = bench("--engine", "docker", "--resume", str(only_run(tmp_path)), results=tmp_path)
+    assert done.returncode == 2
+    assert "begun with the engine local" in done.stderr
 
 
 def test_an_image_by_reference_needs_docker(tmp_path: Path, options: list[str]) -> None:
