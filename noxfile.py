@@ -11,7 +11,7 @@ from nox.command import CommandFailed
 HERE = Path(__file__).parent
 try:
     MATRIX = tomllib.loads((HERE / "matrix.toml").read_text(encoding="utf-8"))
-except tomllib.TOMLDecodeError as error:
+except (OSError, ValueError) as error:
     # No sessions without it. The command behind them reports everything else that can be wrong with the file.
     print(f"matrix.toml: not TOML: {error}", file=sys.stderr)
     sys.exit(2)
@@ -72,7 +72,8 @@ def host_session(name: str, doc: str, *command: str, tags: tuple[str, ...] = ())
     decorate(session)
 
 
-for image, settings in MATRIX.get("images", {}).items():
+IMAGES = MATRIX.get("images")
+for image, settings in IMAGES.items() if isinstance(IMAGES, dict) else ():
     described = settings.get("description", image) if isinstance(settings, dict) else image
     host_session(
         f"image-{image}",

@@ -1,9 +1,12 @@
 """``python -m harness launch --cells cells.json --out DIR``."""
 
-from __future__ import annotations
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036  # anybody's image may have an older one, which cannot import what follows
+    sys.stderr.write("harness: needs Python 3.10 or newer, this image has " + sys.version.split()[0] + "\n")
+    sys.exit(3)  # harness.output.UNFIT
 
 import argparse
-import sys
 from pathlib import Path
 
 from harness.cell import LaunchSpec
@@ -13,7 +16,7 @@ from harness.process import Stopped
 USAGE, STOPPED = 2, 130
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: "list[str] | None" = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m harness", description="Measures cells inside an image.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     launch = verbs.add_parser("launch", help="measure a list of cells, each once")
@@ -21,9 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
     launch.add_argument("--out", type=Path, required=True, help="directory for rows, samples and logs")
     launch.add_argument("--stop-with-stdin", action="store_true", help="end when standard input is closed (the host went away)")
     options = parser.parse_args(arguments)
-    if sys.version_info < (3, 10):  # noqa: UP036  # anybody's image may have an older one
-        print(f"harness: needs Python 3.10 or newer, this is {sys.version.split()[0]}", file=sys.stderr)
-        return USAGE
     try:
         spec = LaunchSpec.read(options.cells)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -28,6 +28,11 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
 }
 """What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
 
+WARM_UPS: Mapping[str, str] = {
+    "inductor": "harness.backends.dynamo:warm_up_inductor",
+}
+"""What is done once per launch, unrecorded, before the first cell of a backend: it would be in that cell's compile time otherwise."""
+
 EXPERIMENTS: Mapping[str, str] = {
     "performance": "harness.experiments.performance:Performance",
 }
@@ -82,7 +87,7 @@ def load(reference: str) -> object:
 def backend_reference(name: str) -> str:
     """Where the backend of that name is. KeyError for an unknown one."""
     family, colon, member = name.partition(":")
-    if colon and member:
+    if colon and member.isprintable() and not member.isspace() and member:
         return BACKEND_FAMILIES[family]
     return BACKENDS[name]
 

@@ -14,10 +14,6 @@ from typing import Any
 SCHEMA_VERSION = 1
 """Version of the launch specification; the harness refuses one it does not know."""
 
-DEVICES = ("cpu", "cuda", "xla")
-MODES = ("inference", "training")
-PRECISIONS = ("float32", "float16", "bfloat16", "amp")
-
 PATH_SUITE = "path"
 """Suite of the users' own modules: ``path:FILE:CLASS``."""
 

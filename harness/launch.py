@@ -16,8 +16,10 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 from harness import catalog, facts, records
 from harness.cell import Cell, LaunchSpec
@@ -46,6 +48,8 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
     if missing is None:
         about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
     _write_json(directory / FACTS, about)
+    if missing is None:
+        _warm_up(spec, directory, stop)
     for index, cell in enumerate(spec.cells):
         row, samples = (
             measure(index, cell, spec, directory, stop) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
@@ -55,6 +59,15 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         records.append_rows(directory / ROWS, [row])
         (directory / RUNNING).unlink(missing_ok=True)
         print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
+
+
+def _warm_up(spec: LaunchSpec, directory: Path, stop: int | None) -> None:
+    """What backends do once per launch, in processes of their own. One that fails is passed over: the cells will say why."""
+    for name in dict.fromkeys(cell.backend for cell in spec.cells if cell.device == "cpu"):
+        if name in catalog.WARM_UPS:
+            target = cast("Callable[[], None]", catalog.load(catalog.WARM_UPS[name]))
+            ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "warm-up.log", stop=stop)
+            print(f"warm-up of {name} ({ended.wall_seconds:.1f} s)", flush=True)
 
 
 def measure(index: int, cell: Cell, spec: LaunchSpec, directory: Path, stop: int | None) -> tuple[Row, list[Sample]]:

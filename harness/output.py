@@ -8,6 +8,9 @@ from harness.records import Row, one_line
 ROWS, SAMPLES, FACTS, RUNNING, LOGS, ARTIFACTS = "results.csv", "samples.csv", "launch.json", "running.json", "logs", "artifacts"
 """Files and folders; RUNNING is there only while a cell is being measured."""
 
+UNFIT = 3
+"""Exit code of a harness that cannot run in this image at all."""
+
 
 def row_of(cell: Cell, spec: LaunchSpec, status: str, reason: str, **fields: object) -> Row:
     """The row of a cell of a launch; ``fields`` are further columns. TypeError for one that there is not."""

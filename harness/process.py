@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import faulthandler
 import os
+import resource
 import select
 import signal
 import sys
@@ -23,6 +24,10 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.02
 """Only where the kernel has no pidfd: how often an ended process is looked for."""
+
+REAP_SECONDS = 0.001
+LOG_BYTES = 8 << 30
+"""Largest file that a cell may write: a workload that prints for ever must not take the disk from the cells behind it."""
 
 LINUX = sys.platform == "linux"
 
@@ -107,8 +112,13 @@ def _child(target: Callable[[], None], log: Path) -> None:
         sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
         faulthandler.enable()
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES if most == resource.RLIM_INFINITY else min(LOG_BYTES, most), most))
         target()
         code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+        traceback.print_exc()
     except BaseException:
         traceback.print_exc()
     finally:
@@ -151,38 +161,54 @@ def _wait_by_polling(pid: int, deadline: float, stop: int | None) -> int | None:
 
 
 def end_descendants() -> None:
-    """Kill and reap every process that descends from this one."""
+    """Kill and reap every process that descends from this one, those included that are forked meanwhile.
+
+    A scan can miss what forks behind its back. But orphans become this process's children (``become_reaper``): as long as anything
+    descends from it, it has a child, and the kernel says when it has none.
+    """
     while True:
-        found = descendants(os.getpid())
-        for pid in found:
+        for pid in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         try:
-            while os.waitpid(-1, 0 if found else os.WNOHANG)[0]:
+            while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             return
-        if not found:
+        if not LINUX:
             return
+        time.sleep(REAP_SECONDS)
 
 
 def descendants(root: int) -> list[int]:
     """Processes that descend from ``root``, from /proc; none where there is no /proc."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            # pid (name) state ppid ...: the name may hold spaces and parentheses, so count from the last one.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            parents[int(entry.name)] = int(fields[1])
+    children = _children if Path(f"/proc/{root}/task/{root}/children").exists() else _children_by_scan()
     found: list[int] = []
-    frontier = {root}
+    frontier = [root]
     while frontier:
-        frontier = {pid for pid, parent in parents.items() if parent in frontier}
+        frontier = [child for pid in frontier for child in children(pid)]
         found.extend(frontier)
     return found
+
+
+def _children(pid: int) -> list[int]:
+    """From the kernel's own list: fast enough to catch a process that forks itself away."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found.extend(map(int, task.read_text().split()))
+    return found
+
+
+def _children_by_scan() -> Callable[[int], list[int]]:
+    """For kernels without that list (CONFIG_PROC_CHILDREN): the parent of every process, once."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # pid (name) state ppid ...: the name may hold spaces and parentheses, so count from the last one.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    return lambda pid: children.get(pid, [])
 
 
 def oom_kills() -> int:

@@ -51,7 +51,7 @@ class Subject:
     modes: tuple[str, ...] = ("inference", "training")
     precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
     loss: Callable[[Outputs], torch.Tensor] | None = None
-    """Scalar loss of the outputs; None: their mean."""
+    """Scalar loss of the outputs; None: their sum, weighted (see ``experiments.steps``)."""
 
 
 class Workload(Protocol):
@@ -99,8 +99,6 @@ class BackendFactory(Protocol):
 
 class Clock(Protocol):
     """Times calls on one device: the same protocol for every backend, so that rows can be compared."""
-
-    resolution_seconds: float
 
     def time(self, call: Call, calls: int) -> float:
         """Seconds per call of ``calls`` calls in a row, all their work on the device included."""

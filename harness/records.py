@@ -150,7 +150,6 @@ class Row:
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
 INTEGER_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "int" in str(field.type))
 FLOAT_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "float" in str(field.type))
-KEY_COLUMNS = ("launch", "cell")
 
 ANCESTOR_COLUMNS = COLUMNS[: COLUMNS.index("run")]
 

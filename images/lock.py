@@ -22,16 +22,17 @@ class LockFailed(UserError):
     exit_code = 17
 
 
-def source_digest(source: Path, constraints: Sequence[Path] = ()) -> str:
+def source_digest(source: Path, indexes: Sequence[str] = (), constraints: Sequence[Path] = ()) -> str:
     """What a lock is made from; a lock whose header has another digest is stale."""
     digest = hashlib.sha256(source.read_bytes())
+    digest.update("\n".join(indexes).encode())
     for constraint in constraints:
         digest.update(constraint.read_bytes())
     return digest.hexdigest()
 
 
-def is_fresh(source: Path, target: Path, constraints: Sequence[Path] = ()) -> bool:
-    return target.exists() and source_digest(source, constraints) in target.read_text(encoding="utf-8").partition("\n")[0]
+def is_fresh(source: Path, target: Path, *, indexes: Sequence[str] = (), constraints: Sequence[Path] = ()) -> bool:
+    return target.exists() and source_digest(source, indexes, constraints) in target.read_text(encoding="utf-8").partition("\n")[0]
 
 
 def compile_command(source: Path, *, indexes: Sequence[str], find_links: Path | None, constraints: Sequence[Path]) -> list[str]:
@@ -73,6 +74,6 @@ def compile_lock(
             "  likely: a version that does not exist, or an index that cannot be reached\n"
             "  next: mend the file, or name a folder of wheels: nox -s lock -- --find-links DIR"
         )
-    header = HEADER.format(source=source.name, digest=source_digest(source, constraints))
+    header = HEADER.format(source=source.name, digest=source_digest(source, indexes, constraints))
     lines = [header, *(f"--extra-index-url {index}" for index in indexes), done.stdout.strip()]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")

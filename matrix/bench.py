@@ -23,7 +23,7 @@ from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, EngineForbidden, EngineMissing, RunNotFound, SelectionError
 from matrix.options import selection_of
 from matrix.plan import Plan, PlannedImage, choose_image, make_plan
-from matrix.provenance import describe_run, harness_digest, plan_of
+from matrix.provenance import describe_run, harness_digest, plan_of, user_module_digests
 from matrix.runner import Settings, run_plan
 from matrix.store import Run, create_run, is_abandoned, open_run
 
@@ -40,7 +40,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
         choose_image(options.image, matrix, options.image),
     )
     plan = make_plan(matrix, chosen, selection_of(options))
-    _require_files(plan)
+    user_module_digests(plan)
     if options.plan:
         _show(plan)
         return 0
@@ -60,8 +60,8 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     # Before the run is opened: what a killed command left running must not write into it any more.
     with open_run(directory.absolute()) as probe:
         manifest = probe.manifest()
-    matrix = _checked(manifest["matrix"])
     plan = plan_of(manifest)
+    matrix = _checked(manifest["matrix"])
     begun_with = manifest["engine"]["name"]
     if options.engine not in ("auto", begun_with):
         raise SelectionError(
@@ -71,7 +71,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     _reap(engine)
     images = dict.fromkeys(launch.image for launch in plan.launches)
     environments = {image: engine.prepare(image) for image in images}
-    _require_same(manifest, environments, source)
+    _require_same(manifest, plan, environments, source)
     with open_run(directory.absolute()) as run:
         run.collect()
         again = run.forget(Status.INFRA_ERROR)
@@ -225,18 +225,14 @@ def _checked(changed: dict[str, Any]) -> Matrix:
         raise SelectionError("\n".join(texts)) from None
 
 
-def _require_files(plan: Plan) -> None:
-    for path in dict.fromkeys(cell.path for launch in plan.launches for cell in launch.cells if cell.path):
-        if not Path(path).is_file():
-            raise SelectionError(f"there is no file {path}\n  next: name a workload of your own as path:FILE:CLASS")
-
-
-def _require_same(manifest: Mapping[str, Any], environments: Mapping[PlannedImage, Environment], source: Path) -> None:
+def _require_same(manifest: Mapping[str, Any], plan: Plan, environments: Mapping[PlannedImage, Environment], source: Path) -> None:
     """A run is resumed with the instrument and the images that it was begun with, or not at all."""
     if manifest["harness_sha256"] != harness_digest(source):
         raise SelectionError(
             "the harness has changed since the run was begun: rows of two harnesses do not belong together\n  next: start a new run"
         )
+    if manifest["user_modules"] != user_module_digests(plan):
+        raise SelectionError("a workload's file has changed since the run was begun\n  next: start a new run")
     digests = {item["label"]: item["digest"] for item in manifest["images"]}
     for image, environment in environments.items():
         if digests[image.label] != environment.digest:

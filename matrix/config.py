@@ -20,6 +20,8 @@ from matrix.locate import line_numbers, line_of
 FILE_NAME = "matrix.toml"
 PATH_PREFIX = f"{PATH_SUITE}:"
 
+LONGEST_SECONDS = 7 * 24 * 3600.0
+
 _QUOTED = re.compile("'([^']+)'")
 
 Mode = Literal["inference", "training"]
@@ -101,11 +103,11 @@ class Run(Model):
 
     launches: int = Field(default=1, ge=1, description="starts of each image; the unit of replication")
     seed: int = Field(default=1337, ge=0, description="of inputs, and of the order of launches and samples")
-    timeout_seconds: float = Field(default=300.0, gt=0, description="time for one cell")
+    timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")
     threads: int | None = Field(default=None, ge=1, description="threads inside an operator; torch's choice where absent")
     samples: int = Field(default=30, ge=2, description="timed samples of eager and of the backend")
-    minimum_sample_seconds: float = Field(default=1e-3, gt=0, description="length of a sample; shorter calls are batched")
-    budget_seconds: float = Field(default=5.0, gt=0, description="time for all samples of a cell")
+    minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a sample; shorter calls are batched")
+    budget_seconds: float = Field(default=5.0, gt=0, le=LONGEST_SECONDS, description="time for all samples of a cell")
 
 
 class Build(Model):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from matrix.config import LONGEST_SECONDS
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -153,7 +154,10 @@ def _positive(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    return _number(text, float, "a number of seconds above 0")
+    seconds = _number(text, float, "a number of seconds above 0")
+    if seconds > LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a week")
+    return seconds
 
 
 def _partition(text: str) -> tuple[int, int]:

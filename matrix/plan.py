@@ -231,6 +231,8 @@ def user_workload(text: str) -> tuple[str, str]:
     parts = text.split(":")
     if len(parts) != 3 or not parts[1] or not parts[2]:
         raise SelectionError(f"{text!r}: a workload of one's own is named path:FILE:CLASS")
+    if not text.isprintable():
+        raise SelectionError(f"{text!r}: the name of a workload is printable text\n  next: give the file another name")
     path = Path(parts[1]).expanduser().absolute()
     return f"{PATH_SUITE}/{path.stem}:{parts[2]}", str(path)
 

@@ -12,7 +12,7 @@ from typing import Any
 from harness.cell import Cell, cell_from_dict
 from matrix.config import Matrix
 from matrix.engines.engine import Environment
-from matrix.errors import RunNotFound
+from matrix.errors import RunNotFound, SelectionError
 from matrix.plan import Excluded, Launch, Plan, PlannedImage
 
 
@@ -22,6 +22,19 @@ def harness_digest(source: Path) -> str:
     for path in sorted((source / "harness").rglob("*.py")):
         digest.update(str(path.relative_to(source)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def user_module_digests(plan: Plan) -> dict[str, str]:
+    """SHA-256 of the users' own modules, by path. Raises SelectionError for one that is not there."""
+    found = {}
+    for path in dict.fromkeys(cell.path for launch in plan.launches for cell in launch.cells if cell.path):
+        try:
+            found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise SelectionError(
+                f"there is no file {path} to read ({error.strerror})\n  next: name a workload of your own as path:FILE:CLASS"
+            ) from None
+    return found
 
 
 def revision(source: Path) -> str | None:
@@ -58,6 +71,7 @@ def describe_run(
             for image, environment in environments.items()
         ],
         "cells": cells,
+        "user_modules": user_module_digests(plan),
         "launches": [{"launch": launch.index, "image": launch.image.label} for launch in plan.launches],
         "planned_rows": plan.rows,
         "excluded": [dataclasses.asdict(item) for item in plan.excluded],
@@ -68,6 +82,9 @@ def describe_run(
 def plan_of(manifest: Mapping[str, Any]) -> Plan:
     """The plan that a manifest holds. RunNotFound where it does not hold one."""
     try:
+        for key in ("matrix", "harness_sha256", "user_modules"):
+            manifest[key]  # needed by whoever goes on with the plan
+        manifest["engine"]["name"]
         images = {
             item["label"]: PlannedImage(name=item["name"], version=item["version"], reference=item["reference"])
             for item in manifest["images"]

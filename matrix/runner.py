@@ -12,7 +12,7 @@ from harness.cell import Cell, LaunchSpec, Sampling
 from harness.output import RUNNING, row_of
 from harness.records import Status
 from matrix.config import Matrix
-from matrix.engines.engine import CELLS, STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
+from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
 from matrix.plan import Launch, Plan, PlannedImage
 from matrix.store import Run
 
@@ -45,11 +45,11 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
         spec = launch_spec(launch, cells, settings, run.name, attempt)
         run.update_manifest(lambda manifest, spec=spec: manifest["starts"].append(_start(spec, engine, environment)))  # type: ignore[misc]
         directory = run.incoming(launch.index, attempt)
-        (directory / CELLS).write_text(spec.to_json(), encoding="utf-8")
         request = LaunchRequest(
             environment=environment,
             spec=spec,
             directory=directory,
+            log=run.log(launch.index, attempt),
             run_directory=run.directory,
             container=settings.matrix.images[launch.image.name].container,
             deadline_seconds=STARTUP_SECONDS + len(cells) * spec.timeout_seconds,
@@ -92,8 +92,9 @@ def _write_unmeasured(launch: Launch, spec: LaunchSpec, end: LaunchEnd, was_runn
     # behind it. A launch that died before its first cell, or between cells, would do so again.
     measured_some = len(rest) < len(spec.cells)
     blamed = rest[:1] if was_running or measured_some else rest
-    run.add([row_of(cell, spec, Status.INFRA_ERROR, reason) for cell in blamed])
-    say(f"  {blamed[0].id}: {Status.INFRA_ERROR}: {reason}" + (f" (and {len(blamed) - 1} more)" if len(blamed) > 1 else ""))
+    status = Status.UNSUPPORTED if end.unfit else Status.INFRA_ERROR
+    run.add([row_of(cell, spec, status, reason) for cell in blamed])
+    say(f"  {blamed[0].id}: {status}: {reason}" + (f" (and {len(blamed) - 1} more)" if len(blamed) > 1 else ""))
 
 
 def _start(spec: LaunchSpec, engine: Engine, environment: Environment) -> dict[str, Any]:

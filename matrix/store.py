@@ -7,17 +7,18 @@ place it may write to; when it has ended, what it left is collected: appended he
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from harness import output, records
-from harness.records import Row, row_from_fields
+from harness.records import Row, Sample, row_from_fields
 from matrix.errors import RunBusy, RunNotFound
 
 MANIFEST, RESULTS, SAMPLES, LOGS, ARTIFACTS, INCOMING, LOCK = (
@@ -46,7 +47,16 @@ class Run:
         return self.directory.name
 
     def manifest(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
+        """RunNotFound where it does not read, or is of another schema."""
+        try:
+            found: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
+            schema = found.get("schema")
+        except (ValueError, AttributeError) as error:
+            raise RunNotFound(
+                f"{self.directory / MANIFEST} does not read: {error}\n  next: start a new run; nox -s report still shows its rows"
+            ) from None
+        if schema != MANIFEST_SCHEMA:
+            raise RunNotFound(f"{self.directory / MANIFEST} is of schema {schema}, this is {MANIFEST_SCHEMA}\n  next: start a new run")
         return found
 
     def update_manifest(self, change: Callable[[dict[str, Any]], None]) -> None:
@@ -57,7 +67,7 @@ class Run:
     def rows(self) -> list[Row]:
         """The rows that are collected and whole."""
         found = []
-        for fields in records.read_fields(self.directory / RESULTS):
+        for fields in _fields(self.directory / RESULTS):
             with contextlib.suppress(ValueError):
                 found.append(row_from_fields(fields))
         return found
@@ -77,6 +87,12 @@ class Run:
         directory.mkdir(parents=True)
         return directory
 
+    def log(self, launch: int, attempt: int) -> Path:
+        """Where the host keeps what a start printed: outside of what the launch itself can write to."""
+        path = self.directory / LOGS / f"{launch:03d}-{attempt}" / "launch.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def attempts(self, launch: int) -> int:
         """How many starts this launch has had."""
         return sum(1 for start in self.manifest()["starts"] if start["launch"] == launch)
@@ -87,48 +103,54 @@ class Run:
             self._collect(directory)
 
     def _collect(self, directory: Path) -> None:
+        """One start's files. Written by anybody's code: only regular files, only rows of this start, each cell once."""
+        launch, attempt = (int(part) for part in directory.name.split("-"))
         finished = self.finished()
-        rows = []
-        for fields in records.read_fields(directory / output.ROWS):
-            try:
+        rows: dict[str, Row] = {}
+        for fields in _fields(directory / output.ROWS):
+            with contextlib.suppress(ValueError):
                 row = row_from_fields(fields)
-            except ValueError:
-                continue
-            if (row.launch, row.cell) not in finished:
-                rows.append(dataclasses.replace(row, log=f"{LOGS}/{directory.name}/{Path(row.log).name}" if row.log else ""))
-        self._take_samples(directory, {row.cell for row in rows})
-        records.append_rows(self.directory / RESULTS, rows)
+                if (row.launch, row.attempt) == (launch, attempt) and (launch, row.cell) not in finished:
+                    log = f"{LOGS}/{directory.name}/{Path(row.log).name}" if row.log else ""
+                    rows.setdefault(row.cell, dataclasses.replace(row, log=log))
+        self._take_samples(directory, launch, attempt, rows.keys())
+        records.append_rows(self.directory / RESULTS, rows.values())
         for name in (LOGS, ARTIFACTS):
             _move(directory / name, self.directory / name / directory.name)
-        _move(directory / "launch.log", self.directory / LOGS / directory.name / "launch.log")
-        facts = directory / output.FACTS
-        if facts.exists():
-            about = json.loads(facts.read_text(encoding="utf-8"))
-            launch, attempt = (int(part) for part in directory.name.split("-"))
-
-            def change(manifest: dict[str, Any]) -> None:
-                for start in manifest["starts"]:
-                    if (start["launch"], start["attempt"]) == (launch, attempt):
-                        start.update(about)
-
-            self.update_manifest(change)
+        self._take_facts(directory, launch, attempt)
         shutil.rmtree(directory)
 
-    def _take_samples(self, directory: Path, cells: set[str]) -> None:
+    def _take_samples(self, directory: Path, launch: int, attempt: int, cells: Set[str]) -> None:
         """Samples before rows, as in the launch: a row says that its cell is done. Samples that have no row yet are those of a
         collection that was killed in between; they are replaced.
         """
-        launch, attempt = directory.name.split("-")
         target = self.directory / SAMPLES
 
-        def is_half(fields: Mapping[str, str]) -> bool:
-            return int(fields["launch"]) == int(launch) and fields["attempt"] == attempt and fields["cell"] in cells
+        def is_ours(sample: Sample) -> bool:
+            return (sample.launch, sample.attempt) == (launch, attempt) and sample.cell in cells
 
-        known = list(records.read_fields(target))
-        if any(map(is_half, known)):
-            _replace(target, [fields for fields in known if not is_half(fields)])
-        new = (fields for fields in records.read_fields(directory / output.SAMPLES) if fields["cell"] in cells)
-        records.append_samples(target, map(_sample, new))
+        known = list(_samples(target))
+        if any(map(is_ours, known)):
+            temporary = _fresh(target)
+            records.append_samples(temporary, (sample for sample in known if not is_ours(sample)))
+            temporary.replace(target)
+        records.append_samples(target, filter(is_ours, _samples(directory / output.SAMPLES)))
+
+    def _take_facts(self, directory: Path, launch: int, attempt: int) -> None:
+        path = directory / output.FACTS
+        if not _is_regular(path):
+            return
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return
+
+        def change(manifest: dict[str, Any]) -> None:
+            for start in manifest["starts"]:
+                if isinstance(about, dict) and (start["launch"], start["attempt"]) == (launch, attempt):
+                    start.update({name: value for name, value in about.items() if name not in start})
+
+        self.update_manifest(change)
 
     def forget(self, status: str) -> int:
         """Drop the rows of a status, so that their cells are measured again; how many they were. Atomic."""
@@ -145,12 +167,6 @@ class Run:
         self._guard.close()
 
 
-def _replace(target: Path, kept: list[dict[str, str]]) -> None:
-    temporary = _fresh(target)
-    records.append_samples(temporary, map(_sample, kept))
-    temporary.replace(target)
-
-
 def _fresh(target: Path) -> Path:
     """The name of a file that is to take the target's place."""
     temporary = target.with_name(f"{target.name}.tmp")
@@ -158,16 +174,30 @@ def _fresh(target: Path) -> Path:
     return temporary
 
 
-def _sample(fields: Mapping[str, str]) -> records.Sample:
-    return records.Sample(
-        launch=int(fields["launch"]),
-        attempt=int(fields["attempt"]),
-        cell=fields["cell"],
-        variant=fields["variant"],
-        index=int(fields["index"]),
-        seconds=float(fields["seconds"]),
-        calls=int(fields["calls"]),
-    )
+def _fields(path: Path) -> Iterator[dict[str, str]]:
+    """Lines of a file that a launch left; none where it is not a regular file or stops being CSV."""
+    if _is_regular(path):
+        with contextlib.suppress(csv.Error):
+            yield from records.read_fields(path)
+
+
+def _samples(path: Path) -> Iterator[Sample]:
+    for fields in _fields(path):
+        with contextlib.suppress(ValueError, KeyError):
+            yield Sample(
+                launch=int(fields["launch"]),
+                attempt=int(fields["attempt"]),
+                cell=fields["cell"],
+                variant=fields["variant"],
+                index=int(fields["index"]),
+                seconds=float(fields["seconds"]),
+                calls=int(fields["calls"]),
+            )
+
+
+def _is_regular(path: Path) -> bool:
+    """Not a link, a pipe or a device: following those would reach whatever the launch pointed them to."""
+    return path.is_file() and not path.is_symlink()
 
 
 @contextlib.contextmanager
@@ -233,11 +263,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
+    """Move regular files and folders of them; anything else stays where it is removed."""
+    if source.is_symlink():
+        return
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         for item in source.iterdir():
             _move(item, target / item.name)
-        source.rmdir()
-    elif source.exists():
+    elif source.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source, target)
+        source.replace(target)

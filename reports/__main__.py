@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from images.errors import UserError
+from matrix.errors import INCOMPLETE
 from matrix.store import latest_run
 from reports.compare import compare
 from reports.load import load
@@ -33,8 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     comparison = compare(loaded.table)
     output = options.output or _default_output(runs)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(render(loaded, comparison, datetime.datetime.now().astimezone()), encoding="utf-8", errors="replace")
+    page = render(loaded, comparison, datetime.datetime.now().astimezone())
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8", errors="replace")
+    except OSError as error:
+        print(f"the page cannot be written: {error}\n  next: name another file with --output", file=sys.stderr)
+        return INCOMPLETE
     print(summary(comparison))
     if loaded.quarantined:
         print(f"{len(loaded.quarantined)} lines or files are quarantined: the page lists them")

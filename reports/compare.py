@@ -62,7 +62,7 @@ class Comparison:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     common: int
-    """Lines that every column passed: the set over which the geomeans are taken."""
+    """Lines that every column with speedups passed: the set over which the geomeans are taken."""
 
 
 def compare(table: pd.DataFrame) -> Comparison:
@@ -78,18 +78,25 @@ def compare(table: pd.DataFrame) -> Comparison:
     lines = tuple(
         Line(workload=key[0], detail=_detail(key), entries=tuple(entries.get((key, column)) for column in columns)) for key in keys
     )
-    common = [line for line in lines if all(entry is not None and entry.ok and entry.speedup is not None for entry in line.entries)]
+    # A column without a single speedup (an accuracy file) has no mean to compare, and must not take the others' away.
+    timed = [index for index in range(len(columns)) if any(_speedup(line.entries[index]) is not None for line in lines)]
+    common = [line for line in lines if timed and all(_speedup(line.entries[index]) is not None for index in timed)]
     labels = _labels(columns)
     shown = tuple(
         Column(
             label=labels[index],
             source=column[0],
             statuses=_count(table, column),
-            geomean=geomean([line.entries[index].speedup for line in common]),  # type: ignore[union-attr]  # common lines have all
+            geomean=geomean([_speedup(line.entries[index]) for line in common]),
         )
         for index, column in enumerate(columns)
     )
     return Comparison(columns=shown, lines=lines, common=len(common))
+
+
+def _speedup(entry: Entry | None) -> float | None:
+    """Of an entry that all its launches passed."""
+    return entry.speedup if entry is not None and entry.ok else None
 
 
 def geomean(ratios: Sequence[float | None]) -> float | None:

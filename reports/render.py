@@ -52,16 +52,19 @@ def facts(source: Source) -> list[tuple[str, str]]:
     add("command", " ".join(map(str, command)) if isinstance(command, list) else command)
     for image in _list(manifest, "images"):
         size = image.get("size_bytes")
-        add(f"image {image.get('label', '')}", f"{image.get('digest', '')} {formats.size(size) if isinstance(size, int) else ''}".strip())
+        add(
+            f"image {image.get('label', '')}",
+            f"{image.get('digest', '')} {formats.size(size) if isinstance(size, int) and 0 <= size < 1 << 63 else ''}".strip(),
+        )
     # Starts of one image on one machine say the same: each is shown once.
-    machines = {}
+    starts: dict[tuple[str, str], None] = {}
     for start in _list(manifest, "starts"):
         packages = _mapping(start, "packages")
         versions = ", ".join(f"{name} {packages[name]}" for name in SHOWN_PACKAGES if name in packages)
         machine = ", ".join(f"{name} {value}" for name, value in _mapping(start, "machine").items())
-        machines[f"inside {start.get('image', '')}"] = f"Python {start.get('python', '?')}, {versions}"
-        machines["machine"] = machine
-    for name, text in machines.items():
+        starts[f"inside {start.get('image', '')}", f"Python {start.get('python', '?')}, {versions}"] = None
+        starts["machine", machine] = None
+    for name, text in starts:
         add(name, text)
     return found
 

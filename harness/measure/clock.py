@@ -11,8 +11,6 @@ from harness.protocols import Call
 class CpuClock:
     """Host time of work that is done when the call returns."""
 
-    resolution_seconds = time.get_clock_info("perf_counter").resolution
-
     def time(self, call: Call, calls: int) -> float:
         # repeat(None, n) is the cheapest loop that Python has; timeit uses it for the same reason.
         repetitions = itertools.repeat(None, calls)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from harness.protocols import Subject
+from harness.protocols import Subject, Tolerance
 from harness.workloads.subjects import place
 
 
@@ -21,7 +21,8 @@ class UserModule:
     def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
         """Import the file (its folder comes first on ``sys.path``), build the class without arguments, and take its inputs.
 
-        ``shapes`` has no meaning here; a ``batch_size`` is refused, since the class names its inputs itself. TypeError and
+        An attribute ``tolerance`` of the model takes the place of the precision's default; with a true ``cosine`` beside it, results are
+        compared by direction. ``shapes`` has no meaning here; a ``batch_size`` is refused, since the class names its inputs itself. TypeError and
         AttributeError say what the class lacks.
         """
         if batch_size is not None:
@@ -33,7 +34,15 @@ class UserModule:
             inputs = (inputs,)
         if not isinstance(inputs, tuple | list):
             raise TypeError(f"{self.class_name}.get_example_inputs() returned {type(inputs).__name__}; a tuple of arguments is expected")
-        return place(Subject(model=model, inputs=tuple(inputs)), device=device, precision=precision, mode=mode)
+        tolerance = getattr(model, "tolerance", None)
+        subject = Subject(
+            model=model,
+            inputs=tuple(inputs),
+            tolerance=None
+            if tolerance is None
+            else Tolerance(absolute_and_relative=float(tolerance), cosine=bool(getattr(model, "cosine", False))),
+        )
+        return place(subject, device=device, precision=precision, mode=mode)
 
     def _class(self) -> type[torch.nn.Module]:
         sys.path.insert(0, str(self.path.parent))

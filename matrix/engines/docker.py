@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import platform
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import docker
 import docker.errors
@@ -18,6 +22,8 @@ import requests
 from docker.models.containers import Container as RunningContainer
 from docker.types import Mount, Ulimit
 
+from harness.cell import LaunchSpec
+from harness.output import UNFIT
 from images.build import ensure_image
 from images.errors import PullFailed
 from images.recipe import BuildSettings, Recipe
@@ -25,8 +31,11 @@ from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, 
 from matrix.errors import EngineForbidden, EngineLost, EngineMissing, ImageMissing
 from matrix.plan import PlannedImage
 
-RUN_LABEL = "io.benchmatrix.run"
-HARNESS_MOUNT, OUT_MOUNT, SCRATCH = "/benchmatrix/harness", "/out", "/tmp"
+RUN_LABEL, HOST_LABEL = "io.benchmatrix.run", "io.benchmatrix.host"
+"""Whose a container is: the run's directory, and the host that has it (several may share an engine)."""
+HARNESS_MOUNT, USER_MOUNT, OUT_MOUNT, SCRATCH = "/benchmatrix/harness", "/benchmatrix/user", "/out", "/tmp"
+P = ParamSpec("P")
+T = TypeVar("T")
 STOP_SECONDS = 2
 """Time a container has to end by itself: Ctrl-C is answered within 5 seconds."""
 PROBE_SECONDS = 5
@@ -58,6 +67,19 @@ def _unreachable(error: Exception) -> EngineMissing | EngineForbidden:
     )
 
 
+def _answering(call: Callable[P, T]) -> Callable[P, T]:
+    """Of a call during which the engine may stop answering, or answer with an error of its own: EngineLost has its words."""
+
+    @functools.wraps(call)
+    def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return call(*arguments, **keywords)
+        except (docker.errors.APIError, requests.RequestException) as error:
+            raise _lost(error) from None
+
+    return wrapped
+
+
 class DockerEngine:
     name = "docker"
 
@@ -77,6 +99,7 @@ class DockerEngine:
         self._source = source
         self._say = say
 
+    @_answering
     def prepare(self, image: PlannedImage) -> Environment:
         if image.reference is None:
             reference = ensure_image(self._recipe_of(image), self._build, self._say).reference
@@ -93,6 +116,7 @@ class DockerEngine:
 
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         said = Said(say=say)
+        (request.directory / CELLS).write_text(inside(request).to_json(), encoding="utf-8")
         try:
             container = self._client.containers.create(**container_options(request, self._source))
         except docker.errors.ImageNotFound:
@@ -112,20 +136,26 @@ class DockerEngine:
             reader.join(timeout=5)
             if code is None:
                 return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
-            return LaunchEnd(exit_code=code, reason="" if code == 0 else self._death(container, code, said.tail))
+            return LaunchEnd(exit_code=code, reason="" if code == 0 else self._death(container, code, said.tail), unfit=code == UNFIT)
         except docker.errors.APIError as error:
-            return LaunchEnd(exit_code=None, reason=f"the container did not start: {error.explanation or error}")
+            text = str(error.explanation or error)
+            # The engine's words for an image that has no such program.
+            unfit = "executable file not found" in text or "no such file or directory" in text
+            return LaunchEnd(exit_code=None, reason=f"the container did not start: {text}", unfit=unfit)
         except requests.RequestException as error:
             raise _lost(error) from None
         finally:
             # Lost engine: nothing can be done now; the next start reaps.
             with contextlib.suppress(docker.errors.APIError, requests.RequestException):
                 _end(container)
-            (request.directory / "launch.log").write_text("\n".join(said.tail) + "\n", encoding="utf-8")
+            request.log.write_text("\n".join(said.tail) + "\n", encoding="utf-8")
 
+    @_answering
     def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
         ended = []
-        for container in self._client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True):
+        for container in self._client.containers.list(
+            all=True, filters={"label": [RUN_LABEL, f"{HOST_LABEL}={platform.node()}"]}, ignore_removed=True
+        ):
             if abandoned(Path(container.labels[RUN_LABEL])):
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True)
@@ -150,15 +180,17 @@ class DockerEngine:
 
     def _wait(self, container: RunningContainer, seconds: float) -> int | None:
         """The container's exit code; None when the deadline came first."""
-        try:
-            return int(container.wait(timeout=seconds)["StatusCode"])
-        except requests.RequestException:
-            # A read that timed out and a connection that broke look alike: only an engine that still answers was slow.
-            self._client.ping()
-            container.reload()
-            if container.status == "exited":
-                return int(container.attrs["State"]["ExitCode"])
-            return None
+        deadline = time.monotonic() + seconds
+        while (remaining := deadline - time.monotonic()) > 0:
+            try:
+                return int(container.wait(timeout=remaining)["StatusCode"])
+            except requests.RequestException:
+                # A read that timed out and a connection that broke look alike. An engine that does not answer now raises here.
+                self._client.ping()
+                container.reload()
+                if container.status == "exited":
+                    return int(container.attrs["State"]["ExitCode"])
+        return None
 
     def _death(self, container: RunningContainer, code: int, tail: list[str]) -> str:
         container.reload()
@@ -174,7 +206,7 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
     mounts = [
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),
         Mount(OUT_MOUNT, str(request.directory), type="bind"),
-        *(Mount(str(folder), str(folder), type="bind", read_only=True) for folder in request.user_modules),
+        *(Mount(target, str(source), type="bind", read_only=True) for source, target in user_mounts(request)),
     ]
     name = re.sub(r"[^a-zA-Z0-9_.-]", "-", f"benchmatrix-{request.spec.run}-{request.spec.launch}-{request.spec.attempt}")
     options: dict[str, Any] = {
@@ -183,7 +215,7 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
         "entrypoint": ["python3"],
         "command": ["-m", "harness", "launch", "--cells", f"{OUT_MOUNT}/{CELLS}", "--out", OUT_MOUNT],
         "environment": variables,
-        "labels": {RUN_LABEL: str(request.run_directory)},
+        "labels": {RUN_LABEL: str(request.run_directory), HOST_LABEL: platform.node()},
         "mounts": mounts,
         "user": f"{os.getuid()}:{os.getgid()}",
         "working_dir": SCRATCH,
@@ -203,6 +235,30 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
     if settings.cpus is not None:
         options["cpuset_cpus"] = settings.cpus
     return options
+
+
+def user_mounts(request: LaunchRequest) -> list[tuple[Path, str]]:
+    """(source, target) for the users' own modules: the folder of each, since modules import their neighbours.
+
+    From a home, or from the folder of everybody's temporary files, only the file: the neighbours there are nobody's business.
+    """
+    broad = {Path.home(), Path("/"), Path("/tmp")}
+    found: dict[Path, str] = {}
+    for path in request.user_modules:
+        source = path if path.parent in broad else path.parent
+        found.setdefault(source, f"{USER_MOUNT}/{len(found)}" + (f"/{path.name}" if source == path else ""))
+    return list(found.items())
+
+
+def inside(request: LaunchRequest) -> LaunchSpec:
+    """The specification as the container sees it: the users' own modules are where they are mounted."""
+    targets = dict(user_mounts(request))
+
+    def moved(path: Path) -> str:
+        return targets[path] if path in targets else f"{targets[path.parent]}/{path.name}"
+
+    cells = tuple(cell if cell.path is None else replace(cell, path=moved(Path(cell.path))) for cell in request.spec.cells)
+    return replace(request.spec, cells=cells)
 
 
 def _pass_on(container_id: str, said: Said) -> None:
@@ -226,11 +282,11 @@ def _end(container: RunningContainer) -> None:
 
 def _lost(error: Exception) -> EngineLost:
     return EngineLost(
-        f"the Docker engine stopped answering in the middle of a launch: {error}\n"
-        "  what was measured is kept; the container is removed at the next start"
+        f"the Docker engine stopped answering: {error}\n  what was measured is kept; a container that is left is removed at the next start"
     )
 
 
+@_answering
 def describe(client: docker.DockerClient) -> Mapping[str, str]:
     """Facts about the engine, for the manifest."""
     version = client.version()

@@ -50,14 +50,16 @@ class LaunchRequest:
     spec: LaunchSpec
     directory: Path
     """The only place the launch may write to."""
+    log: Path
+    """Where the engine keeps what the launch prints; the launch cannot write there."""
     run_directory: Path
     container: Container
     deadline_seconds: float
 
     @property
     def user_modules(self) -> tuple[Path, ...]:
-        """Folders of the users' own modules, each once."""
-        return tuple(dict.fromkeys(Path(cell.path).parent for cell in self.spec.cells if cell.path is not None))
+        """Files of the users' own modules, each once."""
+        return tuple(dict.fromkeys(Path(cell.path) for cell in self.spec.cells if cell.path is not None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,8 @@ class LaunchEnd:
     """None: it never started, or was ended at the deadline."""
     reason: str = ""
     """For the rows of cells that it left unmeasured."""
+    unfit: bool = False
+    """The image cannot run the harness at all: its cells are ``unsupported``, and no other start would change that."""
 
 
 @dataclass(kw_only=True)

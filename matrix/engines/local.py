@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.output import UNFIT
 from images.recipe import BuildSettings, Recipe
 from images.virtualenv import ensure_environment
 from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, launch_variables
@@ -53,6 +54,7 @@ class LocalEngine:
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         scratch = request.directory / "scratch"
         scratch.mkdir()
+        (request.directory / CELLS).write_text(request.spec.to_json(), encoding="utf-8")
         variables = launch_variables(request.run_directory, request.container, str(scratch))
         variables |= {"PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}", "PYTHONPATH": str(self._source)}
         command = [request.environment.reference, "-m", "harness", "launch", "--stop-with-stdin"]
@@ -76,12 +78,12 @@ class LocalEngine:
             code = process.wait(timeout=request.deadline_seconds)
             reader.join(timeout=5)
             reason = "" if code == 0 else _death(code, said.tail)
-            return LaunchEnd(exit_code=code, reason=reason)
+            return LaunchEnd(exit_code=code, reason=reason, unfit=code == UNFIT)
         except subprocess.TimeoutExpired:
             return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
         finally:
             _end(process)
-            (request.directory / "launch.log").write_text("\n".join(said.tail) + "\n", encoding="utf-8")
+            request.log.write_text("\n".join(said.tail) + "\n", encoding="utf-8")
             for pid in labelled(lambda run: run == request.run_directory):
                 _kill(pid)
             shutil.rmtree(scratch, ignore_errors=True)

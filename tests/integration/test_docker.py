@@ -130,10 +130,9 @@ def test_an_image_without_python_costs_its_rows_and_not_the_command(
     finally:
         engine.images.remove(reference, force=True)
     table = rows(only_run(tmp_path / "results"))
-    assert list(table["status"]) == ["infra_error", "infra_error"]
+    assert list(table["status"]) == ["unsupported", "unsupported"]
     assert table["reason"].str.contains("python3").all()
-    assert done.returncode == 4
-    assert "--resume" in done.stderr
+    assert done.returncode == 0
 
 
 def test_building_again_finds_the_image(build_options: list[str], engine: docker.DockerClient, image: str) -> None:

@@ -154,7 +154,10 @@ class PrivateEngine:
         assert self._process is not None
         self._process.terminate()
         self._process.wait(timeout=60)
-        subprocess.run(["sh", "-c", f"umount {self._folder}/data/overlay2/*/merged {self._folder}/exec/netns/* 2>/dev/null"], check=False)
+        subprocess.run(
+            ["sh", "-c", f"umount {self._folder}/data/overlay2/*/merged {self._folder}/exec/netns/* {self._folder}/data 2>/dev/null"],
+            check=False,
+        )
         shutil.rmtree(self._folder / "data", ignore_errors=True)
 
 

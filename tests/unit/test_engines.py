@@ -10,7 +10,7 @@ import pytest
 
 from harness.cell import Cell, LaunchSpec
 from matrix.config import Container
-from matrix.engines.docker import RUN_LABEL, container_options
+from matrix.engines.docker import RUN_LABEL, container_options, inside, user_mounts
 from matrix.engines.docker import _unreachable as unreachable
 from matrix.engines.engine import PINNED_VARIABLES, Environment, LaunchRequest, launch_variables
 from matrix.errors import EngineForbidden, EngineMissing
@@ -25,6 +25,7 @@ def request(container: Container | None = None, *cells: Cell) -> LaunchRequest:
         environment=Environment(image=image, reference="sha256:abc", digest="sha256:abc"),
         spec=LaunchSpec(run="run one", launch=3, attempt=1, image="cpu", cells=cells, seed=1, timeout_seconds=1),
         directory=RUN / "incoming" / "003-1",
+        log=RUN / "logs" / "003-1" / "launch.log",
         run_directory=RUN,
         container=container or Container(),
         deadline_seconds=10,
@@ -48,8 +49,21 @@ def test_results_are_the_only_writable_mount_and_the_harness_is_read_only() -> N
     assert [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in mounts] == [
         ("/source/harness", "/benchmatrix/harness", True),
         ("/results/run one/incoming/003-1", "/out", False),
-        ("/home/me/model", "/home/me/model", True),
+        ("/home/me/model", "/benchmatrix/user/0", True),
     ]
+
+
+def test_users_modules_are_where_they_are_mounted_and_a_home_is_not_mounted_whole() -> None:
+    paths = ["/data/nets/a.py", "/data/nets/b.py", str(Path.home() / "c.py"), "/tmp/d.py"]
+    asked = request(None, *(Cell(workload=f"path/{Path(path).stem}:Net", backend="eager", path=path) for path in paths))
+    assert [cell.path for cell in inside(asked).cells] == [
+        "/benchmatrix/user/0/a.py",
+        "/benchmatrix/user/0/b.py",
+        "/benchmatrix/user/1/c.py",
+        "/benchmatrix/user/2/d.py",
+    ]
+    assert [str(source) for source, _ in user_mounts(asked)] == ["/data/nets", *paths[2:]]
+    assert [cell.id for cell in inside(asked).cells] == [cell.id for cell in asked.spec.cells]
 
 
 def test_settings_of_the_image_reach_the_container() -> None:
@@ -65,7 +79,7 @@ def test_settings_of_the_image_reach_the_container() -> None:
 
 def test_it_is_labelled_with_its_run_and_named_uniquely() -> None:
     first, second = (container_options(request(), Path("/source")) for _ in range(2))
-    assert first["labels"] == {RUN_LABEL: str(RUN)}
+    assert first["labels"][RUN_LABEL] == str(RUN)
     assert first["name"] != second["name"]
     assert " " not in first["name"]
 

@@ -111,7 +111,7 @@ def test_locks_are_fresh(lock: object) -> None:
     from matrix.locks import Lock
 
     assert isinstance(lock, Lock)
-    assert is_fresh(lock.source, lock.target, lock.constraints), f"run: nox -s lock -- {lock.name}"
+    assert is_fresh(lock.source, lock.target, indexes=lock.indexes, constraints=lock.constraints), f"run: nox -s lock -- {lock.name}"
 
 
 def test_the_cpu_lock_brings_the_cpu_build() -> None:

@@ -41,6 +41,11 @@ def test_a_sample_is_as_long_as_asked(seconds: float, calls: int) -> None:
     assert found <= calls * 1.1 + 1
 
 
+def test_a_disturbed_trial_does_not_make_samples_short() -> None:
+    durations = iter([1.0, *[1e-5] * 1_000_000])
+    assert calls_per_sample(lambda: next(durations), FakeClock(), 1e-3) >= 100
+
+
 def test_variants_are_interleaved_in_random_order() -> None:
     clock = FakeClock()
     sampling = Sampling(samples=40, budget_seconds=1e9)
@@ -92,6 +97,42 @@ def test_another_structure_is_not_the_same() -> None:
     assert not compare((x, x), (x,), None, FP32).same
     assert not compare({"a": x}, {"b": x}, None, FP32).same
     assert not compare((x,), x, None, FP32).same
+
+
+@pytest.mark.parametrize(
+    ("eager", "wrong"),
+    [
+        (torch.zeros(5, 1), torch.zeros(5, 5)),
+        (torch.zeros(4), torch.zeros(1, 4)),
+        (torch.zeros(4), (torch.zeros(4),) * 2),
+        (torch.tensor([math.nan, 1.0, 2.0]), torch.tensor([math.nan, 9.0, -7.0])),
+        (torch.tensor([math.nan, 1.0]), torch.tensor([1.0, math.nan])),
+        (torch.ones(3), 1.0),
+    ],
+    ids=["broadcast", "extra axis", "number of outputs", "beside a nan", "nan elsewhere", "no tensor"],
+)
+def test_what_torch_alone_would_let_through_is_not_the_same(eager: torch.Tensor, wrong: object) -> None:
+    found = compare(eager, wrong, None, FP32)
+    assert not found.same
+    assert found.reason
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [1e-2, 1e-6])
+def test_values_below_the_tolerance_are_compared_by_their_size(precision: str, size: float) -> None:
+    """Gradients of a mean, probabilities over a vocabulary: zeros in their place are wrong."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    tolerance = default_tolerance("training", precision)
+    exact = size * torch.randn(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    eager = exact.to(dtype)
+    assert not compare(eager, torch.zeros_like(eager), exact, tolerance).same
+    assert compare(eager, (exact * (1 + 1e-4)).to(dtype), exact, tolerance).same
+
+
+def test_an_output_that_is_zero_but_for_rounding_has_no_say() -> None:
+    exact = [torch.ones(10, dtype=torch.float64), torch.full((10,), 1e-17, dtype=torch.float64)]
+    eager = [torch.ones(10), torch.zeros(10)]
+    assert compare(eager, [torch.ones(10), torch.full((10,), 1e-8)], exact, FP32).same
 
 
 def test_an_error_within_twice_eagers_is_accepted_against_float64() -> None:

@@ -95,8 +95,43 @@ def test_polling_does_the_same_where_there_is_no_pidfd(tmp_path: Path, monkeypat
     assert run(lambda: time.sleep(60), tmp_path, seconds=0.3).timed_out
 
 
-def test_kills_for_want_of_memory_are_counted() -> None:
-    assert oom_kills() >= 0
+def test_a_tree_that_keeps_forking_is_ended(tmp_path: Path) -> None:
+    def target() -> None:
+        code = "import os,time\nwhile True:\n  if os.fork(): time.sleep(0.01); os._exit(0)\n  os.setsid()"
+        subprocess.Popen([sys.executable, "-c", code])
+        time.sleep(60)
+
+    started = time.monotonic()
+    assert run(target, tmp_path, seconds=1).timed_out
+    assert time.monotonic() - started < 10
+    assert descendants(os.getpid()) == []
+
+
+def test_both_ways_to_find_children_agree() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert process._children(os.getpid()) == process._children_by_scan()(os.getpid()) == [child.pid]
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_leaving_by_sys_exit_keeps_the_code(tmp_path: Path) -> None:
+    assert run(lambda: sys.exit(7), tmp_path).exit_code == 7
+
+
+def test_kills_for_want_of_memory_are_read_where_the_kernel_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Path.read_text
+
+    def read_text(path: Path, *arguments: str) -> str:
+        if str(path).startswith("/sys/fs/cgroup"):
+            if path.name == "memory.oom_control":
+                return "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
+            raise FileNotFoundError(path)
+        return original(path, *arguments)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert oom_kills() == 3
 
 
 def test_signals_have_names() -> None:

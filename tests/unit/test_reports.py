@@ -83,6 +83,12 @@ def test_the_geomean_is_that_of_pandas(values: list[float]) -> None:
     assert geomean(values) == pytest.approx(math.exp(pd.Series(values).apply(math.log).mean()))
 
 
+def test_a_column_without_speedups_does_not_take_the_others_means_away(tmp_path: Path) -> None:
+    rows = [row("micro/a", "x", speedup=2.0), row("micro/a", "checked", speedup=None, abs_latency=None)]
+    found = compare(load([write(tmp_path / "r.csv", *rows)]).table)
+    assert [column.geomean for column in found.columns] == [pytest.approx(2.0), None]
+
+
 def test_statuses_are_counted_and_a_failed_launch_is_not_hidden_by_passed_ones(tmp_path: Path) -> None:
     rows = [row(launch=0), row(launch=1, status="crash:SIGSEGV", reason="killed", speedup=None, abs_latency=None), row(launch=2)]
     found = compare(load([write(tmp_path / "r.csv", *rows)]).table)

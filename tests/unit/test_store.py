@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def leave(directory: Path, *cells: str) -> None:
         log.write_text(name)
         samples = [Sample(launch=0, attempt=0, cell=cell.id, variant="eager", index=i, seconds=0.1, calls=1) for i in range(3)]
         append_samples(directory / files.SAMPLES, samples)
-        append_rows(directory / files.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "")])
+        append_rows(directory / files.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "", log=f"logs/{log.name}")])
 
 
 class Killed(BaseException):
@@ -59,9 +60,46 @@ def test_a_kill_while_collecting_loses_and_doubles_nothing(
         samples = list(read_fields(run.directory / "samples.csv"))
         assert len(samples) == 6
         assert {(fields["cell"], fields["index"]) for fields in samples} == {(row.cell, str(i)) for row in run.rows() for i in range(3)}
-        assert [(run.directory / row.log).read_text() if row.log else "" for row in run.rows()] == ["", ""]
-        assert (run.directory / "logs" / "000-0" / "0000.log").read_text() == "a/one"
+        assert [(run.directory / row.log).read_text() for row in run.rows()] == ["a/one", "a/two"]
         assert list((run.directory / "incoming").iterdir()) == []
+
+
+def test_links_that_a_launch_leaves_are_not_followed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "keys").write_text("secret")
+    with create_run(tmp_path, "run", {}) as run:
+        directory = run.incoming(0, 0)
+        leave(directory, "a/one")
+        (directory / "logs" / "folder").symlink_to(home)
+        (directory / "logs" / "0001.log").symlink_to(home / "keys")
+        (directory / "artifacts").symlink_to(home)
+        (directory / files.FACTS).symlink_to(home / "keys")
+        run.collect()
+        assert (home / "keys").read_text() == "secret"
+        assert not any(path.is_symlink() for path in run.directory.rglob("*"))
+        assert "secret" not in "".join(path.read_text() for path in run.directory.rglob("*") if path.is_file())
+
+
+def test_rows_of_another_start_and_second_rows_are_not_taken(tmp_path: Path) -> None:
+    cell = Cell(workload="a/b", backend="eager")
+    spec = LaunchSpec(run="r", launch=0, attempt=0, image="cpu", cells=(), seed=1, timeout_seconds=1)
+    with create_run(tmp_path, "run", {}) as run:
+        directory = run.incoming(0, 0)
+        forged = [row_of(cell, replace(spec, launch=7), Status.PASS, ""), *[row_of(cell, spec, Status.PASS, text) for text in "12"]]
+        append_rows(directory / files.ROWS, forged)
+        (directory / files.SAMPLES).write_text("launch,cell\nx,y\n")
+        (directory / files.FACTS).write_text("{half")
+        run.collect()
+        assert [(row.launch, row.reason) for row in run.rows()] == [(0, "1")]
+
+
+@pytest.mark.parametrize("content", ["{half", "[]", '{"schema": 99}', "{}"])
+def test_a_manifest_that_does_not_read_is_an_error_with_the_next_command(tmp_path: Path, content: str) -> None:
+    with create_run(tmp_path, "run", {}) as run:
+        (run.directory / "manifest.json").write_text(content)
+        with pytest.raises(RunNotFound, match="next: start a new run"):
+            run.manifest()
 
 
 def test_one_command_has_a_run_at_a_time(tmp_path: Path) -> None:
