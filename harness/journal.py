@@ -6,6 +6,7 @@ library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.records import COLUMNS, Warn
+from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, MEASURED_COLUMNS, Status, Warn
 
 
 class JournalWriter:
@@ -66,22 +67,33 @@ def read_journal(path: Path) -> Journal:
     if not path.exists():
         return journal
     for line in path.read_bytes().split(b"\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(entry, dict):
-            continue
-        journal.phase = entry.get("phase", journal.phase)
-        journal.fields.update(entry.get("fields", {}))
-        if "warning" in entry and entry["warning"] not in journal.warnings:
-            journal.warnings.append(entry["warning"])
-        journal.samples.extend((name, seconds, calls) for name, seconds, calls in entry.get("samples", []))
-        if "status" in entry:
-            journal.status = entry["status"]
-            journal.reason = entry.get("reason", "") or str(journal.fields.get("reason", ""))
-    for name, value in list(journal.fields.items()):
-        # Infinite and undefined numbers are not measurements; the reason says what happened.
-        if isinstance(value, float) and not math.isfinite(value):
-            del journal.fields[name]
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            _read_entry(json.loads(line), journal)
     return journal
+
+
+def _read_entry(entry: object, journal: Journal) -> None:
+    """One line. Whatever is not what ``JournalWriter`` writes is passed over: the process is anybody's."""
+    if not isinstance(entry, dict):
+        return
+    if isinstance(entry.get("phase"), str):
+        journal.phase = entry["phase"]
+    if isinstance(entry.get("warning"), str) and entry["warning"] not in journal.warnings:
+        journal.warnings.append(entry["warning"])
+    if isinstance(entry.get("fields"), dict):
+        journal.fields.update((name, value) for name, value in entry["fields"].items() if _is_measured(name, value))
+        journal.reason = str(entry["fields"].get("reason", journal.reason))
+    if isinstance(entry.get("samples"), list):
+        journal.samples.extend((str(variant), float(seconds), int(calls)) for variant, seconds, calls in entry["samples"])
+    if isinstance(entry.get("status"), str) and Status.is_known(entry["status"]):
+        journal.status = entry["status"]
+        journal.reason = str(entry.get("reason") or journal.reason)
+
+
+def _is_measured(name: str, value: object) -> bool:
+    """Infinite and undefined numbers are not measurements; the reason says what happened."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    if name in INTEGER_COLUMNS or name in FLOAT_COLUMNS:
+        return name in MEASURED_COLUMNS and isinstance(value, int | float) and not isinstance(value, bool)
+    return name in MEASURED_COLUMNS and isinstance(value, str)

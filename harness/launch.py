@@ -90,7 +90,6 @@ def measure(index: int, cell: Cell, spec: LaunchSpec, directory: Path, stop: int
         journal_path.unlink(missing_ok=True)
     status, reason = outcome(journal, ended, spec.timeout_seconds)
     fields = {**journal.fields, "warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
-    fields.pop("reason", None)
     row = row_of(cell, spec, status, reason, **fields, started_at=started_at, log=f"{LOGS}/{log.name}")
     samples = [
         Sample(launch=spec.launch, attempt=spec.attempt, cell=cell.id, variant=variant, index=i, seconds=seconds, calls=calls)

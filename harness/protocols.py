@@ -13,6 +13,8 @@ from harness.records import Warn
 
 Outputs = Any
 """Whatever a model returns: a pytree of tensors."""
+Results = dict[str, Outputs]
+"""All that one call yields or changes, in groups of things of one kind: outputs, gradients, buffers, ..."""
 Call = Callable[[], object]
 
 

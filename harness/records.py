@@ -151,6 +151,11 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
 INTEGER_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "int" in str(field.type))
 FLOAT_COLUMNS = frozenset(field.name for field in dataclasses.fields(Row) if "float" in str(field.type))
 
+MEASURED_COLUMNS = frozenset(COLUMNS[COLUMNS.index("batch_size") : COLUMNS.index("run")]) | frozenset(
+    COLUMNS[COLUMNS.index("eager_latency_seconds") : COLUMNS.index("wall_seconds")]
+)
+"""What a cell's process may say; everything else of its row is said by the launch."""
+
 ANCESTOR_COLUMNS = COLUMNS[: COLUMNS.index("run")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import traceback
@@ -33,11 +34,12 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter) -> None:
         status, reason = Status.UNSUPPORTED, str(error)
     except NoEvidence as error:
         status, reason = Status.FAIL_TO_RUN, f"no evidence that the backend ran: {error}"
-    except Exception as error:
+    except BaseException as error:
         # Anything a workload or a backend can raise is a result of the cell; its traceback belongs into the log.
-        traceback.print_exc()
+        with contextlib.suppress(Exception):
+            traceback.print_exc()
         status = _status_of(error, phase.name)
-        reason = f"{type(error).__name__} ({phase.name}): {one_line(str(error))}"
+        reason = f"{type(error).__name__} ({phase.name}): {_text(error)}"
     journal.finish(status, reason)
 
 
@@ -92,8 +94,15 @@ class _Reporter:
         self.samples = journal.samples
 
 
-def _status_of(error: Exception, phase: str) -> str:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(str(error)):
+def _text(error: BaseException) -> str:
+    try:
+        return one_line(str(error))
+    except Exception:
+        return "(its text cannot be had)"
+
+
+def _status_of(error: BaseException, phase: str) -> str:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(_text(error)):
         return Status.OOM
     return _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
 

@@ -22,7 +22,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 
 def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # stdout is a text file here
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # stdout is a text file here
     try:
         with _interruptible():
             if options.end_with_parent:

@@ -20,6 +20,9 @@ from matrix.locate import line_numbers, line_of
 FILE_NAME = "matrix.toml"
 PATH_PREFIX = f"{PATH_SUITE}:"
 
+LARGEST_SEED = 2**32 - 1
+"""What numpy takes."""
+MOST_LAUNCHES = 10_000
 LONGEST_SECONDS = 7 * 24 * 3600.0
 
 _QUOTED = re.compile("'([^']+)'")
@@ -101,8 +104,8 @@ class Model(BaseModel):
 class Run(Model):
     """How every cell is measured."""
 
-    launches: int = Field(default=1, ge=1, description="starts of each image; the unit of replication")
-    seed: int = Field(default=1337, ge=0, description="of inputs, and of the order of launches and samples")
+    launches: int = Field(default=1, ge=1, le=MOST_LAUNCHES, description="starts of each image; the unit of replication")
+    seed: int = Field(default=1337, ge=0, le=LARGEST_SEED, description="of inputs, and of the order of launches and samples")
     timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")
     threads: int | None = Field(default=None, ge=1, description="threads inside an operator; torch's choice where absent")
     samples: int = Field(default=30, ge=2, description="timed samples of eager and of the backend")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from matrix.config import LONGEST_SECONDS
+from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -80,8 +80,8 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
     )
     what.add_argument("--batch-size", action="append", default=[], type=_positive, help="instead of what the shapes name (repeatable)")
-    what.add_argument("--launches", type=_positive, help="starts of each image; several images are interleaved in random order")
-    what.add_argument("--seed", type=int, help="of inputs and of the order of launches")
+    what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
+    what.add_argument("--seed", type=_seed, help="of inputs and of the order of launches")
     how = parser.add_argument_group("how")
     how.add_argument(
         "--engine",
@@ -160,8 +160,24 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _launches(text: str) -> int:
+    return _at_most(_positive(text), MOST_LAUNCHES)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return _at_most(int(text), LARGEST_SEED)
+
+
+def _at_most(value: int, most: int) -> int:
+    if value > most:
+        raise argparse.ArgumentTypeError(f"{value} is more than {most}")
+    return value
+
+
 def _partition(text: str) -> tuple[int, int]:
     part, slash, parts = text.partition("/")
-    if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+    if not slash or not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N")
     return int(part), int(parts)

@@ -88,6 +88,8 @@ class Plan:
 
 def choose_image(text: str, matrix: Matrix, settings_of: str) -> PlannedImage:
     """``NAME``, ``NAME@VERSION`` or ``docker://REF`` (with the settings of the image ``settings_of``). Raises SelectionError."""
+    if text == DOCKER_PREFIX:
+        raise SelectionError(f"{DOCKER_PREFIX} names no image\n  next: {DOCKER_PREFIX}REF, as in {DOCKER_PREFIX}pytorch/pytorch:latest")
     if text.startswith(DOCKER_PREFIX):
         return PlannedImage(name=settings_of, reference=text.removeprefix(DOCKER_PREFIX))
     name, _, version = text.partition("@")
@@ -138,6 +140,10 @@ def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[t
     product.extend(_included(matrix, image, settings, selection))
     found = dict.fromkeys(product)
     _require_one_meaning(found)
+    known = {cell.workload for cell in found}
+    for name in selection.exclude_exact:
+        if name not in known:
+            raise SelectionError(f"--exclude-exact: unknown workload {name!r}{nearest(name, known)}")
     excluded: list[Excluded] = []
     kept: list[Cell] = []
     for cell in found:
@@ -233,7 +239,7 @@ def user_workload(text: str) -> tuple[str, str]:
         raise SelectionError(f"{text!r}: a workload of one's own is named path:FILE:CLASS")
     if not text.isprintable():
         raise SelectionError(f"{text!r}: the name of a workload is printable text\n  next: give the file another name")
-    path = Path(parts[1]).expanduser().absolute()
+    path = Path(parts[1]).expanduser().resolve()
     return f"{PATH_SUITE}/{path.stem}:{parts[2]}", str(path)
 
 

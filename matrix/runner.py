@@ -58,6 +58,8 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
         was_running = (directory / RUNNING).exists()
         run.collect()
         _write_unmeasured(launch, spec, end, was_running, run, say)
+        if len(_rest(launch, run)) >= len(cells):
+            raise AssertionError(f"launch {launch.index} made no progress: rows and cells have different names")
         say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import io
 import sys
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the latest run is looked for")
     parser.add_argument("--output", type=Path, help="file to write (default: report.html in the run, or in the folder of several)")
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a name must not cost the table.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         runs = options.runs or [latest_run(options.results)]
         loaded = load(runs)

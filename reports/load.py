@@ -70,7 +70,7 @@ class Loaded:
 
 
 def load(paths: Iterable[Path]) -> Loaded:
-    """Read run directories and CSV files. Raises RunNotFound for a path that is not there or is neither."""
+    """Read run directories and CSV files. Raises RunNotFound for a path that is not there."""
     rows: list[dict[str, object]] = []
     sources: list[Source] = []
     quarantined: list[Quarantined] = []
@@ -85,10 +85,8 @@ def load(paths: Iterable[Path]) -> Loaded:
             manifest = _manifest(path, quarantined)
             for file in _run_files(path):
                 found.extend(_read(file, str(file.relative_to(path.parent)), quarantined, {_key(row) for row in found}))
-            if not manifest and not found:
-                raise RunNotFound(
-                    f"{path} is not a run: it has no {MANIFEST} and no {RESULTS}\n  next: name one of the directories under results/"
-                )
+            if not any((path / file).exists() for file in (MANIFEST, RESULTS)):
+                quarantined.append(Quarantined(file=name, line=0, reason=f"not a run: it has no {MANIFEST} and no {RESULTS}"))
         else:
             found.extend(_read(path, path.name, quarantined, set()))
         planned = manifest.get("planned_rows")
@@ -122,10 +120,13 @@ def _manifest(directory: Path, quarantined: list[Quarantined]) -> dict[str, Any]
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         quarantined.append(Quarantined(file=f"{directory.name}/{MANIFEST}", line=0, reason=one_line(str(error), 200)))
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        quarantined.append(Quarantined(file=f"{directory.name}/{MANIFEST}", line=0, reason="not a JSON object"))
+        return {}
+    return found
 
 
 def _read(path: Path, name: str, quarantined: list[Quarantined], known: set[Key]) -> list[Row]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from harness.records import one_line
 from reports.compare import Comparison, Entry
 from reports.format import duration, ratio
+
+WIDTH = 100
+"""Characters of a name that a terminal is shown; escape sequences in it are not."""
 
 
 def summary(comparison: Comparison) -> str:
     """A line per workload, a column per image and backend: speedup and latency, or what became of it."""
     if not comparison.lines:
         return "no rows"
-    headings = [column.label for column in comparison.columns]
-    body = [[f"{line.workload} {line.detail}", *(_text(entry) for entry in line.entries)] for line in comparison.lines]
+    headings = [one_line(column.label, WIDTH) for column in comparison.columns]
+    body = [[one_line(f"{line.workload} {line.detail}", WIDTH), *(_text(entry) for entry in line.entries)] for line in comparison.lines]
     widths = [max(len(row[index]) for row in [["", *headings], *body]) for index in range(len(headings) + 1)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [["", *headings], *body]]
     for column in comparison.columns:
         statuses = ", ".join(f"{count} {status}" for status, count in column.statuses)
         mean = f"geomean {ratio(column.geomean)} over the {comparison.common} common cells" if column.geomean else "no common cells"
-        lines.append(f"{column.label}: {statuses}; {mean}")
+        lines.append(f"{one_line(column.label, WIDTH)}: {statuses}; {mean}")
     return "\n".join(lines)
 
 
@@ -25,6 +29,6 @@ def _text(entry: Entry | None) -> str:
     if entry is None:
         return "-"
     if not entry.ok:
-        return entry.status
-    marks = f" ({', '.join(entry.warnings)})" if entry.warnings else ""
+        return one_line(entry.status, WIDTH)
+    marks = f" ({one_line(', '.join(entry.warnings), WIDTH)})" if entry.warnings else ""
     return f"{ratio(entry.speedup)} {duration(entry.latency_seconds)}{marks}"

@@ -86,6 +86,46 @@ class TwoRunsDiffer(Healthy):
         return x + TwoRunsDiffer.runs
 
 
+class ChangesItsInputWhenCompiled(Healthy):
+    """The output is right; what the call leaves behind is not."""
+
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            x.add_(5)
+            return x - 4
+        return x + 1
+
+
+class NotANumberInEager(Healthy):
+    def forward(self, x):
+        return x + 1 if torch.compiler.is_compiling() else x * float("nan")
+
+
+class NothingToCompare(Healthy):
+    def forward(self, x):
+        return None
+
+
+class Leaves(Healthy):
+    def forward(self, x):
+        sys.exit(7)
+
+
+class ScribblesInTheJournal(Healthy):
+    def forward(self, x):
+        for descriptor in range(3, 40):
+            for text in (
+                b'{"fields": 5}\n',
+                b'{"fields": {"cell": "other", "speedup": "fast", "nonsense": 1}, "samples": [1]}\n',
+                b"[" * 9999 + b"\n",
+            ):
+                try:
+                    os.write(descriptor, text)
+                except OSError:
+                    break
+        return x + 1
+
+
 class NotCompiled(Healthy):
     """Hidden from the compiler: there is no graph, and so no evidence."""
 

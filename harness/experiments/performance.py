@@ -15,9 +15,9 @@ from torch.utils import _pytree as pytree
 
 from harness.cell import Cell, Sampling
 from harness.experiments.steps import Step, make_step
-from harness.measure.accuracy import compare, default_tolerance, relative_error
+from harness.measure.accuracy import compare_groups, default_tolerance, relative_error
 from harness.measure.sampling import interleave
-from harness.protocols import Backend, Clock, Outputs, Report, Subject
+from harness.protocols import Backend, Clock, Outputs, Report, Results, Subject, Unsupported
 from harness.records import Status, Warn
 from harness.workloads.subjects import cast_floating
 
@@ -49,8 +49,10 @@ class Performance:
         pristine = _copy(subject)
         eager = _step(subject, cell)
         first = _seeded(eager, seed)
+        if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(first["outputs"])):
+            raise Unsupported("the workload returns no tensor: there is nothing to compare, and so nothing that could be right")
         second = _seeded(_step(_copy(pristine), cell), seed)
-        repeated = compare(first, second, None, tolerance)
+        repeated = compare_groups(first, second, None, tolerance)
         if not repeated.same:
             report.set(reason=f"two runs of eager differ: {repeated.reason}")
             return Status.EAGER_TWO_RUNS_DIFFER
@@ -77,8 +79,8 @@ class Performance:
             report.warn(Warn.GRAPH_BREAKS)
 
         report.phase("check")
-        report.set(eager_error=relative_error(first, reference), backend_error=relative_error(result, reference))
-        checked = compare(first, result, reference, tolerance)
+        report.set(eager_error=_error(first, reference), backend_error=_error(result, reference))
+        checked = compare_groups(first, result, reference, tolerance)
         if not checked.same:
             report.set(reason=checked.reason)
             return Status.FAIL_ACCURACY
@@ -117,16 +119,24 @@ def _copy(subject: Subject) -> Subject:
 
 def _step(subject: Subject, cell: Cell, function: Callable[..., Outputs] | None = None) -> Step:
     """The cell's step of a subject, through ``function`` in place of its model."""
-    return make_step(function or subject.model, subject, mode=cell.mode, precision=cell.precision, device=cell.device)
+    return make_step(subject.model if function is None else function, subject, mode=cell.mode, precision=cell.precision, device=cell.device)
 
 
-def _seeded(step: Step, seed: int) -> Outputs:
+def _error(results: Results, reference: Results | None) -> float | None:
+    """The largest relative error over all groups of results."""
+    if reference is None:
+        return None
+    errors = [relative_error(results[group], reference[group]) for group in reference]
+    return max((error for error in errors if error is not None), default=None)
+
+
+def _seeded(step: Step, seed: int) -> Results:
     """Results of one call, with the same random numbers (dropout) whoever runs it."""
     torch.manual_seed(seed)
     return step.results()
 
 
-def _reference(subject: Subject, cell: Cell, seed: int, report: Report) -> Outputs | None:
+def _reference(subject: Subject, cell: Cell, seed: int, report: Report) -> Results | None:
     """The results in float64, from the same (already rounded) weights and inputs; None, with a warning, where that does not run."""
     exact = _copy(subject)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from harness.protocols import Outputs, Subject
+from harness.protocols import Outputs, Results, Subject
 
 LEARNING_RATE = 1e-3
 
@@ -21,15 +21,15 @@ class Step:
 
     call: Callable[[], object]
     """What is timed."""
-    results: Callable[[], Outputs]
-    """The same call once, and all that it yields, detached: what is compared."""
+    results: Callable[[], Results]
+    """The same call once, and all that it yields and leaves changed, detached: what is compared."""
 
 
 def make_step(function: Callable[..., Outputs], subject: Subject, *, mode: str, precision: str, device: str) -> Step:
     """The step of a callable that takes the place of ``subject.model`` (or is it).
 
-    Inference: forward without gradients. Training: forward, loss, backward, and a step of SGD; its results are outputs, loss,
-    gradients (of parameters and floating-point inputs) and the parameters after the step.
+    Inference: forward without gradients; its results are outputs, and inputs and buffers as the call left them. Training: forward,
+    loss, backward, and a step of SGD; besides these, the loss, gradients (of parameters and floating-point inputs) and parameters.
     """
     if mode == "training":
         return _training(function, subject, precision, device)
@@ -47,7 +47,7 @@ def _inference(function: Callable[..., Outputs], subject: Subject, precision: st
         with torch.no_grad(), _autocast(precision, device):
             return function(*inputs)
 
-    return Step(call=call, results=lambda: _detached(call()))
+    return Step(call=call, results=lambda: {"outputs": _detached(call()), **_state(subject, inputs)})
 
 
 def _training(function: Callable[..., Outputs], subject: Subject, precision: str, device: str) -> Step:
@@ -76,20 +76,24 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             optimizer.step()
         return loss
 
-    def results() -> Outputs:
+    def results() -> Results:
         outputs, loss = forward_backward()
-        found: dict[str, Any] = {
+        found: Results = {
             "outputs": _detached(outputs),
             "loss": _detached(loss),
             "gradients": {name: _gradient(parameter) for name, parameter in parameters.items()},
-            "input_gradients": [_gradient(tensor) for tensor in differentiated],
+            "input gradients": [_gradient(tensor) for tensor in differentiated],
         }
         if optimizer is not None:
             optimizer.step()
-            found["parameters"] = {name: _detached(parameter) for name, parameter in parameters.items()}
-        return found
+        return {**found, "parameters": _detached(parameters), **_state(subject, inputs)}
 
     return Step(call=call, results=results)
+
+
+def _state(subject: Subject, inputs: Outputs) -> Results:
+    """What a call may change without returning it."""
+    return {"inputs": _detached(inputs), "buffers": _detached(dict(subject.model.named_buffers()))}
 
 
 def weighted_sum_of_outputs(outputs: Outputs) -> torch.Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch._dynamo.utils import same
 from torch.utils import _pytree as pytree
 
-from harness.protocols import Outputs, Tolerance
+from harness.protocols import Outputs, Results, Tolerance
 
 TOLERANCES = {
     "inference": {"float32": 1e-4, "float16": 1e-3, "bfloat16": 1e-2, "amp": 1e-2},
@@ -69,6 +69,15 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
     if not tolerance.cosine:
         reason = _excess_error(eager, result, reference, tolerance.absolute_and_relative)
     return Comparison(same=not reason, reason=reason)
+
+
+def compare_groups(eager: Results, result: Results, reference: Results | None, tolerance: Tolerance) -> Comparison:
+    """The same group by group; the reason names the first that differs."""
+    for group in eager:
+        found = compare(eager[group], result[group], None if reference is None else reference[group], tolerance)
+        if not found.same:
+            return Comparison(same=False, reason=f"{group}: {found.reason}")
+    return Comparison(same=True, reason="")
 
 
 def _difference_of_form(eager: Outputs, result: Outputs) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from harness.protocols import Subject, Tolerance
+from harness.protocols import Subject, Tolerance, Unsupported
 from harness.workloads.subjects import place
 
 
@@ -26,7 +26,7 @@ class UserModule:
         AttributeError say what the class lacks.
         """
         if batch_size is not None:
-            raise TypeError(f"{self.class_name} chooses its inputs itself: leave batch_size out")
+            raise Unsupported(f"{self.class_name} chooses its inputs itself: leave batch_size out")
         torch.manual_seed(seed)
         model = self._class()()
         inputs: object = model.get_example_inputs()  # type: ignore[operator]  # _class has made sure that it is there

@@ -124,6 +124,7 @@ def _death(code: int, tail: list[str]) -> str:
 def labelled(wanted: Callable[[Path], bool]) -> list[int]:
     """Processes of launches, by the variable in their environment; none where there is no /proc."""
     found = []
+    own = _own_line()
     marker = f"{RUN_VARIABLE}=".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -133,7 +134,19 @@ def labelled(wanted: Callable[[Path], bool]) -> list[int]:
         for variable in variables:
             if variable.startswith(marker) and wanted(Path(os.fsdecode(variable.removeprefix(marker)))):
                 found.append(int(entry.name))
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in found if pid not in own]
+
+
+def _own_line() -> set[int]:
+    """Oneself and one's ancestors: a shell that exports the variable must not end the command that it starts."""
+    line, pid = set(), os.getpid()
+    while pid > 1 and pid not in line:
+        line.add(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return line
 
 
 def _kill(pid: int) -> None:

@@ -63,6 +63,11 @@ def test_every_way_to_go_wrong_has_its_status_between_healthy_cells(tmp_path: Pa
         "NotCompiled inductor": "fail_to_run",
         "NoInputs inductor": "model_fail_to_load",
         "Talks inductor": "eager_fail_to_run",
+        "ChangesItsInputWhenCompiled inductor": "fail_accuracy",
+        "NotANumberInEager inductor": "fail_accuracy",
+        "NothingToCompare inductor": "unsupported",
+        "Leaves inductor": "eager_fail_to_run",
+        "ScribblesInTheJournal eager": "pass",
     }
     classes = dict.fromkeys(name.split()[0] for name in expected)
     keep = ("-k", "|".join(f":{name} cpu" for name in expected), "--only", "micro/sum_all", "-k", "sum_all eager")
@@ -80,7 +85,9 @@ def test_every_way_to_go_wrong_has_its_status_between_healthy_cells(tmp_path: Pa
     assert "memory" in reasons["Hog"]
     assert "no graph" in reasons["NotCompiled"]
     assert "get_example_inputs" in reasons["NoInputs"]
-    assert table["speedup"].notna().sum() == 3
+    assert table["speedup"].notna().sum() == 4
+    assert "inputs" in reasons["ChangesItsInputWhenCompiled"]
+    assert "SystemExit" in reasons["Leaves"]
 
 
 def test_backends_of_torch_by_name(tmp_path: Path, options: list[str]) -> None:

@@ -95,9 +95,16 @@ def test_mistakes_in_the_configuration_end_with_2(fresh: Path) -> None:
         assert done.returncode == 2
         assert "matrix.toml:5: run.launchs: unknown key; did you mean 'launches'?" in done.stdout + done.stderr
         file.write_text("[run\n")
-        done = nox(fresh, "-l")
-        assert done.returncode == 2
-        assert "matrix.toml: not TOML" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert "bench-cpu" in nox(fresh, "-l").stdout
+        for content, message in (
+            ("[run\n", "matrix.toml:1: not TOML"),
+            ("images = [1]\n", "matrix.toml:1: images:"),
+            ("", "matrix.toml:1: images: missing"),
+        ):
+            file.write_text(content)
+            done = nox(fresh, "-s", "bench-cpu", "--", "--plan")
+            assert done.returncode == 2
+            assert message in done.stdout + done.stderr
+            assert "Traceback" not in done.stdout + done.stderr
     finally:
         file.write_text(original)
