@@ -38,9 +38,8 @@ Key = tuple[int, str]
 class Run:
     """An open run directory; one command at a time has it."""
 
-    def __init__(self, directory: Path, guard: Any) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._guard = guard
 
     @property
     def name(self) -> str:
@@ -163,9 +162,6 @@ class Run:
             temporary.replace(target)
         return len(rows) - len(kept)
 
-    def close(self) -> None:
-        self._guard.close()
-
 
 def _fresh(target: Path) -> Path:
     """The name of a file that is to take the target's place."""
@@ -229,7 +225,7 @@ def _guarded(directory: Path) -> Iterator[Run]:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunBusy(f"another command is writing {directory}\n  next: wait for it, or end it") from None
-        yield Run(directory, guard)
+        yield Run(directory)
 
 
 def is_abandoned(directory: Path) -> bool:

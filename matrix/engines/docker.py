@@ -107,7 +107,10 @@ class DockerEngine:
             reference = image.reference
         try:
             found = self._client.images.get(reference)
-        except docker.errors.ImageNotFound:
+        except docker.errors.APIError as error:
+            if not error.is_client_error():
+                raise
+            # It is not there, or its name is not one: the pull says which.
             found = self._pull(reference)
         # The digest of the registry where there is one: it is the same on every host.
         digests = found.attrs.get("RepoDigests") or []

@@ -155,6 +155,10 @@ def test_building_again_finds_the_image(build_options: list[str], engine: docker
     ("arguments", "code", "words"),
     [
         (["--image", "docker://registry.invalid/nothing:1"], 14, ["cannot be pulled", "docker pull registry.invalid/nothing:1"]),
+        (["--image", "docker://Not A Reference"], 14, ["Not A Reference"]),
+        (["--image", "docker://"], 2, ["names no image"]),
+        (["--timeout", "inf"], 2, ["more than a week"]),
+        (["--only", "path:/tmp/a\nb.py:Net"], 2, ["printable"]),
         (["--base", "registry.invalid/base:1"], 14, ["registry.invalid/base:1", "--base", "--engine local"]),
         (["--image", "cpo"], 2, ["did you mean 'cpu'"]),
         (["--wheelhouse", "/no/such/folder"], 2, ["--wheelhouse /no/such/folder"]),
