@@ -82,6 +82,8 @@ class LaunchSpec:
     sampling: Sampling = Sampling()
     threads: int | None = None
     """Threads inside an operator; None: torch's own choice, which is recorded."""
+    warm_up: bool = True
+    """Do what backends do once per launch before the first cell, so that it is in no cell's compile time."""
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA_VERSION, **dataclasses.asdict(self)}, indent=1)

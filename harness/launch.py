@@ -48,7 +48,7 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
     if missing is None:
         about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
     _write_json(directory / FACTS, about)
-    if missing is None:
+    if missing is None and spec.warm_up:
         _warm_up(spec, directory, stop)
     for index, cell in enumerate(spec.cells):
         row, samples = (
