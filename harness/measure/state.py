@@ -1,0 +1,248 @@
+"""The state of the machine around a measurement: was it busy with something else, was it held back?
+
+Read before and after, never inside a timed region. What a machine does not tell is None: containers hide some of it, and older
+kernels do not have all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.measure.nvml import Gpu
+
+PRESSURE_LIMIT = 0.05
+"""Share of the time in which something waited for a processor. With launches over it voided, a gate beside a bursty neighbour found
+planted slowdowns as surely as an idle machine does. Source: the project's own A/A launches (shared/references/statistics.md)."""
+OTHERS_LIMIT = 0.05
+"""Share of the cores that others may use: where the kernel has no pressure information, the same share of the same disturbance."""
+STEAL_LIMIT = 0.02
+"""Share of the cores that the hypervisor gave to other machines. Lower than for pressure: an idle one counts 0, and what is stolen is
+spread over all cores while it stops one."""
+THROTTLED_LIMIT = 0.01
+"""Share of the time in which the control group was stopped for having used up its share of processors. The kernel stops it for the
+rest of a period (100 ms by default), so that 1 % is one such stop in ten seconds: as long as many samples."""
+
+ROOT = Path("/")
+PRESSURE = "proc/pressure/cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuReading:
+    """Counters as they stand; two of them make a judgement."""
+
+    seconds: float
+    """When: time.monotonic()."""
+    pressure_seconds: float | None
+    """Total time in which at least one task that could run was waiting for a processor, on the whole machine, averaged by the kernel
+    over the processors that are not idle. Source: Documentation/accounting/psi.rst."""
+    steal_seconds: float | None
+    """Over all processors read. A container sees those of its host."""
+    busy_seconds: float | None
+    """The same: user, nice, system and interrupts; neither idle, nor waiting for input, nor stolen."""
+    throttled_seconds: float | None
+    """Of the control group as it is seen at /sys/fs/cgroup: the container's own, where there is one."""
+    own_cpu_seconds: float
+    """Of this process and of those of its children that have ended and were waited for."""
+    frequency_mhz: float | None
+    """Mean over the processors read."""
+    load: float | None
+    """Average number of tasks that ran or wanted to, over the last minute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuJudgement:
+    """Shares of the time between two readings, each None where unknown."""
+
+    pressure_share: float | None
+    steal_share: float | None
+    """Of all cores."""
+    throttled_share: float | None
+    others_share: float | None
+    """Of all cores: busy with something else than this process."""
+    contended: bool
+    """Others took what the measurement needed."""
+    throttled: bool
+    """The control group's own limit stopped it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuReading:
+    """A GPU at one moment, each value None where NVML does not tell it. Right after a sample: an idle GPU lowers its clocks."""
+
+    sm_clock_mhz: float | None
+    memory_clock_mhz: float | None
+    throttle_reasons: tuple[str, ...] | None
+    temperature_celsius: float | None
+    power_watts: float | None
+    other_processes: int | None
+    """Processes with a CUDA context on it, this one not counted."""
+
+
+class PressureGauge:
+    """Total time under CPU pressure, from a file that stays open: cheap enough for before and after every round of samples."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):
+            self._descriptor = os.open(root / PRESSURE, os.O_RDONLY | os.O_CLOEXEC)
+
+    def seconds(self) -> float | None:
+        """The counter of ``CpuReading.pressure_seconds``; None where the kernel has none. It takes microseconds: 5 with 2 processors."""
+        if self._descriptor is None:
+            return None
+        try:
+            return _pressure(os.pread(self._descriptor, 512, 0).decode("ascii", "replace"))
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def read_cpu(root: Path = ROOT, cpus: Collection[int] | None = None) -> CpuReading:
+    """All counters, in about a millisecond.
+
+    cpus: numbers of the processors whose work is counted, the same in both readings of a judgement; None: all of the machine's. For
+    a process that is pinned, name those it may use: what others do elsewhere does not disturb it.
+    """
+    now = time.monotonic()
+    busy, steal = _busy_and_stolen(_read(root / "proc/stat"), cpus)
+    times = os.times()
+    return CpuReading(
+        seconds=now,
+        pressure_seconds=_pressure(_read(root / PRESSURE)),
+        steal_seconds=steal,
+        busy_seconds=busy,
+        throttled_seconds=_throttled(root),
+        own_cpu_seconds=times.user + times.system + times.children_user + times.children_system,
+        frequency_mhz=_frequency_mhz(root, cpus),
+        load=_first_number(_read(root / "proc/loadavg")),
+    )
+
+
+def read_gpu(gpu: Gpu, pid: int | None = None) -> GpuReading:
+    """For a process that uses the GPU: ``other_processes`` takes it for one of those on it. pid: its own, as default."""
+    processes = gpu.processes()
+    return GpuReading(
+        sm_clock_mhz=gpu.sm_clock_mhz(),
+        memory_clock_mhz=gpu.memory_clock_mhz(),
+        throttle_reasons=gpu.throttle_reasons(),
+        temperature_celsius=gpu.temperature_celsius(),
+        power_watts=gpu.power_watts(),
+        # This process is on the GPU, under its own pid or under one of the host's. An empty list hides it, and maybe others.
+        other_processes=len(processes) - 1 if processes else None,
+    )
+
+
+def judge(before: CpuReading, after: CpuReading, cores: int) -> CpuJudgement:
+    """What happened between two readings. cores: how many processors their busy and stolen seconds are of.
+
+    Pressure counts what this process does to itself, too: one with more busy threads than processors is contended by its own. Where
+    there is no pressure information, so do its children that still run. Raises ValueError for readings that are not in order.
+    """
+    elapsed = after.seconds - before.seconds
+    if elapsed <= 0:
+        raise ValueError(f"the second reading is not later than the first: {elapsed} s")
+    pressure = _share(before.pressure_seconds, after.pressure_seconds, elapsed)
+    steal = _share(before.steal_seconds, after.steal_seconds, elapsed * cores)
+    throttled = _share(before.throttled_seconds, after.throttled_seconds, elapsed)
+    others = _share(_not_own(before), _not_own(after), elapsed * cores)
+    waited = _over(others, OTHERS_LIMIT) if pressure is None else _over(pressure, PRESSURE_LIMIT)
+    return CpuJudgement(
+        pressure_share=pressure,
+        steal_share=steal,
+        throttled_share=throttled,
+        others_share=others,
+        contended=waited or _over(steal, STEAL_LIMIT),
+        throttled=_over(throttled, THROTTLED_LIMIT),
+    )
+
+
+def _not_own(reading: CpuReading) -> float | None:
+    return None if reading.busy_seconds is None else reading.busy_seconds - reading.own_cpu_seconds
+
+
+def _share(before: float | None, after: float | None, of_seconds: float) -> float | None:
+    """Never negative: the kernel's counters are read one after another, in ticks of 10 ms, and stolen time can even run back."""
+    return None if before is None or after is None else max(0.0, (after - before) / of_seconds)
+
+
+def _over(share: float | None, limit: float) -> bool:
+    return share is not None and share > limit
+
+
+def _busy_and_stolen(stat: str, cpus: Collection[int] | None) -> tuple[float | None, float | None]:
+    """Seconds from /proc/stat, over the processors named. Source of the fields: proc_stat(5)."""
+    wanted = {"cpu"} if cpus is None else {f"cpu{number}" for number in cpus}
+    lines = [line.split() for line in stat.splitlines() if line.startswith("cpu")]
+    counted = [[int(field) for field in fields[1:]] for fields in lines if fields[0] in wanted]
+    if not counted:
+        return None, None
+    ticks = os.sysconf("SC_CLK_TCK")
+    # user nice system idle iowait irq softirq steal: what guests use is in user already.
+    busy = sum(sum(fields[:3]) + sum(fields[5:7]) for fields in counted) / ticks
+    stolen = sum(fields[7] for fields in counted) / ticks if all(len(fields) > 7 for fields in counted) else None
+    return busy, stolen
+
+
+def _pressure(text: str) -> float | None:
+    """``some avg10=0.00 avg60=0.00 avg300=0.00 total=12632902``, in microseconds."""
+    for line in text.splitlines():
+        if line.startswith("some"):
+            total = line.rpartition("total=")[2]
+            return int(total) / 1e6 if total.isdigit() else None
+    return None
+
+
+def _throttled(root: Path) -> float | None:
+    """Microseconds in version 2 of control groups, nanoseconds in version 1."""
+    for path, key, unit in (
+        ("sys/fs/cgroup/cpu.stat", "throttled_usec", 1e-6),
+        ("sys/fs/cgroup/cpu/cpu.stat", "throttled_time", 1e-9),
+        ("sys/fs/cgroup/cpu,cpuacct/cpu.stat", "throttled_time", 1e-9),
+    ):
+        for line in _read(root / path).splitlines():
+            name, _, value = line.partition(" ")
+            if name == key and value.isdigit():
+                return int(value) * unit
+    return None
+
+
+def _frequency_mhz(root: Path, cpus: Collection[int] | None) -> float | None:
+    folder = root / "sys/devices/system/cpu"
+    folders: Iterable[Path] = folder.glob("cpu[0-9]*") if cpus is None else (folder / f"cpu{number}" for number in cpus)
+    kilohertz = [_first_number(_read(cpu / "cpufreq/scaling_cur_freq")) for cpu in folders]
+    if known := [value for value in kilohertz if value is not None]:
+        return sum(known) / len(known) / 1000
+    # Blocks in the order of the processors, each with a line of its own for its number.
+    numbers, megahertz = [], []
+    for line in _read(root / "proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "processor":
+            numbers.append(_first_number(value))
+        elif name.strip() == "cpu MHz" and (cpus is None or (numbers and numbers[-1] in cpus)):
+            megahertz.append(_first_number(value))
+    known = [value for value in megahertz if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _first_number(text: str) -> float | None:
+    try:
+        return float(text.split(maxsplit=1)[0])
+    except (IndexError, ValueError):
+        return None
+
+
+def _read(path: Path) -> str:
+    """Empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

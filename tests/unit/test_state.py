@@ -1,0 +1,233 @@
+"""The state of the machine: from made-up /proc trees, made-up readings, and once from the real one under real pressure."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.measure import nvml
+from harness.measure.state import CpuReading, PressureGauge, judge, read_cpu, read_gpu
+from tests.unit.fake_nvml import H100, install, process
+
+TICKS = os.sysconf("SC_CLK_TCK")
+STAT = """cpu  1000 200 300 4000 500 60 40 700 90 9
+cpu0 600 100 200 3000 400 50 30 600 80 8
+cpu1 400 100 100 1000 100 10 10 100 10 1
+intr 223746 0 0
+ctxt 437917
+"""
+PRESSURE = "some avg10=7.11 avg60=1.77 avg300=1.21 total=12632902\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+
+
+def tree(root: Path, **files: str) -> Path:
+    """Files by path, with __ for a slash."""
+    for name, content in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+def reading(**changed: Any) -> CpuReading:
+    known = CpuReading(
+        seconds=100.0,
+        pressure_seconds=5.0,
+        steal_seconds=1.0,
+        busy_seconds=50.0,
+        throttled_seconds=0.0,
+        own_cpu_seconds=10.0,
+        frequency_mhz=3000.0,
+        load=1.0,
+    )
+    return dataclasses.replace(known, **changed)
+
+
+def test_a_reading_has_seconds(tmp_path: Path) -> None:
+    root = tree(tmp_path, proc__stat=STAT, proc__pressure__cpu=PRESSURE, proc__loadavg="0.74 0.28 0.14 4/113 4637\n")
+    found = read_cpu(root)
+    assert found.busy_seconds == pytest.approx((1000 + 200 + 300 + 60 + 40) / TICKS)
+    assert found.steal_seconds == pytest.approx(700 / TICKS)
+    assert found.pressure_seconds == pytest.approx(12.632902)
+    assert found.load == 0.74
+    assert found.own_cpu_seconds > 0
+    assert abs(found.seconds - time.monotonic()) < 10
+
+
+def test_only_the_processors_named_count(tmp_path: Path) -> None:
+    root = tree(tmp_path, proc__stat=STAT)
+    found = read_cpu(root, cpus=[1])
+    assert found.busy_seconds == pytest.approx((400 + 100 + 100 + 10 + 10) / TICKS)
+    assert found.steal_seconds == pytest.approx(100 / TICKS)
+    assert read_cpu(root, cpus=[0, 1]).busy_seconds == read_cpu(root).busy_seconds
+    assert read_cpu(root, cpus=[17]).busy_seconds is None
+
+
+def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+    found = dataclasses.asdict(read_cpu(tmp_path))
+    assert {name for name, value in found.items() if value is not None} == {"seconds", "own_cpu_seconds"}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "seconds"),
+    [
+        ("cpu.stat", "usage_usec 9\nnr_throttled 3\nthrottled_usec 2500000\n", 2.5),
+        ("cpu__cpu.stat", "nr_periods 0\nthrottled_time 1500000000\n", 1.5),
+        ("cpu,cpuacct__cpu.stat", "throttled_time 500000000\n", 0.5),
+        ("cpu.stat", "usage_usec 9\nuser_usec 5\n", None),
+    ],
+)
+def test_throttling_is_read_from_either_version_of_control_groups(tmp_path: Path, path: str, content: str, seconds: float | None) -> None:
+    found = read_cpu(tree(tmp_path, **{f"sys__fs__cgroup__{path}": content})).throttled_seconds
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_frequency_is_the_mean_over_the_processors(tmp_path: Path) -> None:
+    cpuinfo = "".join(f"processor\t: {number}\ncpu MHz\t\t: {mhz}\n\n" for number, mhz in enumerate((2000.0, 3000.0, 4000.0)))
+    root = tree(tmp_path, proc__cpuinfo=cpuinfo)
+    assert read_cpu(root).frequency_mhz == 3000.0
+    assert read_cpu(root, cpus=[1, 2]).frequency_mhz == 3500.0
+    for number, kilohertz in enumerate((1_000_000, 1_500_000)):
+        tree(root, **{f"sys__devices__system__cpu__cpu{number}__cpufreq__scaling_cur_freq": f"{kilohertz}\n"})
+    assert read_cpu(root).frequency_mhz == 1250.0
+    assert read_cpu(root, cpus=[1]).frequency_mhz == 1500.0
+
+
+def test_the_gauge_follows_its_file(tmp_path: Path) -> None:
+    root = tree(tmp_path, proc__pressure__cpu=PRESSURE)
+    gauge = PressureGauge(root)
+    assert gauge.seconds() == pytest.approx(12.632902)
+    (root / "proc/pressure/cpu").write_text(PRESSURE.replace("12632902", "13000000"))
+    assert gauge.seconds() == 13.0
+    gauge.close()
+    assert gauge.seconds() is None
+    gauge.close()
+
+
+@pytest.mark.parametrize("content", ["", "some avg10=0.00\n", "none of it\n"])
+def test_a_gauge_without_numbers_says_none(tmp_path: Path, content: str) -> None:
+    assert PressureGauge(tmp_path).seconds() is None
+    assert PressureGauge(tree(tmp_path, proc__pressure__cpu=content)).seconds() is None
+
+
+def test_shares_are_of_the_time_and_of_the_cores() -> None:
+    after = reading(seconds=110.0, pressure_seconds=5.4, steal_seconds=1.4, busy_seconds=80.0, throttled_seconds=0.05, own_cpu_seconds=36.0)
+    found = judge(reading(), after, cores=4)
+    assert found.pressure_share == pytest.approx(0.04)
+    assert found.steal_share == pytest.approx(0.01)
+    assert found.throttled_share == pytest.approx(0.005)
+    assert found.others_share == pytest.approx((30 - 26) / 40)
+    assert (found.contended, found.throttled) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "contended", "throttled"),
+    [
+        ({}, False, False),
+        ({"pressure_seconds": 5.49}, False, False),
+        ({"pressure_seconds": 5.51}, True, False),
+        ({"steal_seconds": 1.39}, False, False),
+        ({"steal_seconds": 1.41}, True, False),
+        ({"throttled_seconds": 0.09}, False, False),
+        ({"throttled_seconds": 0.11}, False, True),
+        # Where there is pressure information, others that did not make anything wait did no harm.
+        ({"busy_seconds": 60.0}, False, False),
+        ({"busy_seconds": 60.0, "pressure_seconds": None}, True, False),
+        ({"busy_seconds": 50.9, "pressure_seconds": None}, False, False),
+        ({"busy_seconds": 60.0, "own_cpu_seconds": 20.0, "pressure_seconds": None}, False, False),
+        ({"pressure_seconds": None, "steal_seconds": None, "busy_seconds": None, "throttled_seconds": None}, False, False),
+    ],
+)
+def test_judgement(changed: dict[str, Any], contended: bool, throttled: bool) -> None:
+    found = judge(reading(), reading(**{"seconds": 110.0, **changed}), cores=2)
+    assert (found.contended, found.throttled) == (contended, throttled)
+
+
+def test_what_is_unknown_in_either_reading_has_no_share() -> None:
+    found = judge(reading(steal_seconds=None), reading(seconds=101.0, busy_seconds=None, throttled_seconds=None), cores=2)
+    assert (found.steal_share, found.others_share, found.throttled_share) == (None, None, None)
+    assert found.pressure_share == 0
+
+
+def test_shares_are_not_negative() -> None:
+    found = judge(reading(), reading(seconds=101.0, own_cpu_seconds=11.0, steal_seconds=0.9), cores=2)
+    assert (found.others_share, found.steal_share) == (0, 0)
+
+
+def test_readings_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="not later"):
+        judge(reading(), reading(), cores=1)
+
+
+@pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="this kernel has no /proc/pressure/cpu (CONFIG_PSI)")
+def test_busy_processes_make_pressure() -> None:
+    """Three processes want one processor: two of them wait all the time. The kernel averages over the busy processors."""
+    before, gauge = read_cpu(), PressureGauge()
+    at_start = gauge.seconds()
+    if before.pressure_seconds is None or at_start is None:
+        pytest.skip("this kernel keeps no pressure information (psi=0)")
+    cpu = min(os.sched_getaffinity(0))
+    command = [sys.executable, "-S", "-c", f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"]
+    busy = [subprocess.Popen(command) for _ in range(3)]
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and (gauge.seconds() or 0) - at_start < 0.3:
+            time.sleep(0.05)
+        after, at_end = read_cpu(), gauge.seconds()
+    finally:
+        for child in busy:
+            child.kill()
+            child.wait()
+        gauge.close()
+    assert at_end is not None
+    assert at_end - at_start >= 0.3
+    found = judge(before, after, os.cpu_count() or 1)
+    assert found.pressure_share is not None
+    assert found.pressure_share * (after.seconds - before.seconds) == pytest.approx(at_end - at_start, abs=0.1)
+    # Children that still run are others: their time is not this process's before they end.
+    assert found.others_share is not None
+    assert found.others_share > 0.3 / (os.cpu_count() or 1)
+    assert found.contended
+
+
+def test_the_gauge_is_cheap() -> None:
+    """It stands between rounds of samples of a millisecond each."""
+    gauge = PressureGauge()
+    if gauge.seconds() is None:
+        pytest.skip("this kernel has no pressure information")
+    took = []
+    for _ in range(200):
+        started = time.perf_counter()
+        gauge.seconds()
+        took.append(time.perf_counter() - started)
+    gauge.close()
+    assert sorted(took)[len(took) // 2] < 200e-6
+
+
+@pytest.mark.parametrize(
+    ("processes", "others"),
+    [
+        ([process(os.getpid(), 1)], 0),
+        ([process(os.getpid(), 1), process(3, 1), process(4, 1)], 2),
+        ([process(99_999_999, 1)], 0),
+        ([process(99_999_998, 1), process(99_999_999, 1)], 1),
+        ([], None),
+    ],
+)
+def test_a_gpu_reading_counts_the_other_processes(monkeypatch: pytest.MonkeyPatch, processes: Any, others: int | None) -> None:
+    install(
+        monkeypatch,
+        {**H100, "nvmlDeviceGetComputeRunningProcesses": processes, "nvmlDeviceGetCurrentClocksEventReasons": 0x24},
+    )
+    gpu = nvml.open_gpu(0)
+    assert gpu is not None
+    found = read_gpu(gpu)
+    assert found.other_processes == others
+    assert (found.sm_clock_mhz, found.memory_clock_mhz, found.temperature_celsius, found.power_watts) == (1980, 2619, 41, 123.456)
+    assert found.throttle_reasons == ("sw_power_cap", "sw_thermal")
