@@ -38,6 +38,8 @@ EXPERIMENTS: Mapping[str, str] = {
 }
 CLOCKS: Mapping[str, str] = {
     "cpu": "harness.measure.clock:CpuClock",
+    "cuda": "harness.measure.cuda_clock:CudaClock",
+    "xla": "harness.measure.xla_clock:XlaClock",
 }
 
 _MICRO = "harness.workloads.micro"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,31 @@ class Sampling:
     """How a cell is timed. Every number is recorded in the run's manifest."""
 
     samples: int = 30
-    """Timed samples of each variant (eager and backend)."""
+    """Rounds (a sample of each variant by each clock) that are taken at least."""
     minimum_samples: int = 5
-    """Samples of each variant that are taken even when the time budget is spent."""
+    """Rounds that are taken even where calls are so long that ``PATIENCE`` budgets are spent."""
+    width: float = 0.01
+    """Wanted width of the 95 % interval of the ratio, relative to it."""
     minimum_sample_seconds: float = 1e-3
-    """Length of one sample; calls shorter than this are batched. perf_counter resolves 1e-7 s or better: 1e-4 of a sample."""
-    warmup_calls: int = 3
-    """Untimed calls of each variant after the one that compiles."""
+    """Length of one host sample; shorter calls are batched. At least 1000 times the clock's resolution, whatever is set."""
     budget_seconds: float = 5.0
     """Time for all samples of a cell."""
+    energy_seconds: float = 1.0
+    """For the energy of a call, where there is a counter; 0: do not measure it."""
+    cache: str = "cold"
+    """State of a GPU's last-level cache before a call: ``cold`` (flushed) or ``hot``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """Settings that change results and speed: the same for accuracy and timing, and recorded in the run's manifest."""
+
+    tf32: bool = False
+    """float32 products and convolutions in TF32 on GPUs that have it."""
+    cudnn_benchmark: bool = False
+    """Let cuDNN try its algorithms."""
+    deterministic: bool = False
+    """Only deterministic algorithms; a workload that needs another one fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +97,23 @@ class LaunchSpec:
     """Time for one cell from the start of its process to its end."""
     experiment: str = "performance"
     sampling: Sampling = Sampling()
+    numerics: Numerics = Numerics()
     threads: int | None = None
     """Threads inside an operator; None: torch's own choice, which is recorded."""
+    pin_allocator: bool = True
+    """Keep the C library's allocator from moving its thresholds (see ``harness.allocator``)."""
+    fresh_caches: bool = True
+    """Compile every cell from empty caches; else caches are those of the environment, which may know the cell already."""
+    warm_compile: bool = True
+    """Compile every cell again in a second process, with the first one's caches."""
+    memory_snapshot: bool = False
+    """Keep the history of the GPU allocator over one call (``artifacts/``)."""
+    ceilings: Mapping[str, Any] | None = None
+    """What the machine can do, by device (``harness.measure.ceilings``); None: the launch measures it, and writes it down."""
+    hot: tuple[str, ...] = ()
+    """Cells (ids) that earlier launches of the run measured with a hot cache, for being too short: so does this one."""
+    cold: tuple[str, ...] = ()
+    """The same for those with a cold one: launches are only compared in the same state."""
     warm_up: bool = True
     """Do what backends do once per launch before the first cell, so that it is in no cell's compile time."""
 
@@ -96,7 +128,9 @@ class LaunchSpec:
         if version != SCHEMA_VERSION:
             raise ValueError(f"launch specification of schema {version}, this harness reads {SCHEMA_VERSION}")
         cells = tuple(cell_from_dict(cell) for cell in data.pop("cells"))
-        return LaunchSpec(cells=cells, sampling=Sampling(**data.pop("sampling")), **data)
+        sampling, numerics = Sampling(**data.pop("sampling")), Numerics(**data.pop("numerics"))
+        hot, cold = tuple(data.pop("hot")), tuple(data.pop("cold"))
+        return LaunchSpec(cells=cells, sampling=sampling, numerics=numerics, hot=hot, cold=cold, **data)
 
     @staticmethod
     def read(path: Path) -> LaunchSpec:

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, MEASURED_COLUMNS, Status, Warn
+from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, MEASURED_COLUMNS, Status, Taken, Warn
 
 
 class JournalWriter:
     """The ``Report`` of a cell's process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, artifacts: Path) -> None:
+        """artifacts: the folder for files beside the row; it is made when there is one."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._artifacts = artifacts
 
     def phase(self, name: str) -> None:
         self._write({"phase": name})
@@ -35,8 +37,12 @@ class JournalWriter:
     def warn(self, warning: Warn) -> None:
         self._write({"warning": warning.value})
 
-    def samples(self, samples: Sequence[tuple[str, float, int]]) -> None:
+    def samples(self, samples: Sequence[Taken]) -> None:
         self._write({"samples": [list(sample) for sample in samples]})
+
+    def artifact(self, name: str) -> Path:
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        return self._artifacts / name
 
     def finish(self, status: str, reason: str = "") -> None:
         """The last line: without it, the process did not end by itself."""
@@ -55,7 +61,7 @@ class Journal:
     phase: str = "start"
     fields: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    samples: list[tuple[str, float, int]] = field(default_factory=list)
+    samples: list[Taken] = field(default_factory=list)
     status: str | None = None
     """None: the process ended without saying how."""
     reason: str = ""
@@ -84,10 +90,14 @@ def _read_entry(entry: object, journal: Journal) -> None:
         journal.fields.update((name, value) for name, value in entry["fields"].items() if _is_measured(name, value))
         journal.reason = str(entry["fields"].get("reason", journal.reason))
     if isinstance(entry.get("samples"), list):
-        journal.samples.extend((str(variant), float(seconds), int(calls)) for variant, seconds, calls in entry["samples"])
+        journal.samples.extend(_taken(*sample) for sample in entry["samples"])
     if isinstance(entry.get("status"), str) and Status.is_known(entry["status"]):
         journal.status = entry["status"]
         journal.reason = str(entry.get("reason") or journal.reason)
+
+
+def _taken(variant: object, clock: object, started: float, seconds: float, calls: int, mark: object) -> Taken:
+    return Taken(str(variant), str(clock), float(started), float(seconds), int(calls), str(mark))
 
 
 def _is_measured(name: str, value: object) -> bool:

@@ -7,27 +7,31 @@ before the next cell starts, and every cell gets one, whatever its process does.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import gc
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
-import time
+import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from harness import catalog, facts, records
+from harness import allocator, caches, catalog, facts, records
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
-from harness.output import FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
+from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
 from harness.records import Row, Sample, Status
 
+CEILINGS = "ceilings.json"
 PRELOAD = ("torch", "harness.worker")
 """Modules without which no cell runs."""
 
@@ -42,60 +46,160 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     become_reaper()
-    started = time.monotonic()
+    # Modules that only look whether there is a GPU must not open it here: what is forked from this process could not use it.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    # Before torch is imported: what is allocated earlier is where it is.
+    memory = allocator.pin() if spec.pin_allocator else allocator.describe()
     missing = _preload(spec)
-    about: dict[str, object] = {"machine": facts.machine(), **facts.environment()}
+    about: dict[str, object] = {"machine": facts.machine(), **facts.environment(), "allocator": memory.as_facts()}
+    startup_seconds = facts.process_age_seconds()
     if missing is None:
-        about.update(facts.torch_facts(), preload_seconds=time.monotonic() - started)
-    _write_json(directory / FACTS, about)
-    if missing is None and spec.warm_up:
-        _warm_up(spec, directory, stop)
-    for index, cell in enumerate(spec.cells):
-        row, samples = (
-            measure(index, cell, spec, directory, stop) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
-        )
-        # Samples first: a row says that the cell is done.
-        records.append_samples(directory / SAMPLES, samples)
-        records.append_rows(directory / ROWS, [row])
-        (directory / RUNNING).unlink(missing_ok=True)
-        print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
+        about.update(facts.torch_facts(), startup_seconds=startup_seconds)
+    write_json(directory / FACTS, about)
+    with tempfile.TemporaryDirectory(prefix="caches-") as folder:
+        launch = Launch(spec=spec, directory=directory, stop=stop, caches=Path(folder), startup_seconds=startup_seconds)
+        if missing is None:
+            launch = _before_cells(launch, about)
+        for index, cell in enumerate(spec.cells):
+            row, samples = measure(index, cell, launch) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
+            # Samples first: a row says that the cell is done.
+            records.append_samples(directory / SAMPLES, samples)
+            records.append_rows(directory / ROWS, [row])
+            (directory / RUNNING).unlink(missing_ok=True)
+            print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
 
 
-def _warm_up(spec: LaunchSpec, directory: Path, stop: int | None) -> None:
-    """What backends do once per launch, in processes of their own. One that fails is passed over: the cells will say why."""
-    for name in dict.fromkeys(cell.backend for cell in spec.cells if cell.device == "cpu"):
-        if name in catalog.WARM_UPS:
-            target = cast("Callable[[], None]", catalog.load(catalog.WARM_UPS[name]))
-            ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "warm-up.log", stop=stop)
-            print(f"warm-up of {name} ({ended.wall_seconds:.1f} s)", flush=True)
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What all cells of a launch share."""
+
+    spec: LaunchSpec
+    directory: Path
+    stop: int | None
+    caches: Path
+    """Where compile caches are made."""
+    startup_seconds: float
+    """From the start of Python until everything was imported."""
+
+    @property
+    def first_caches(self) -> Path:
+        """What warm-ups leave: every cell's caches begin as a copy."""
+        return self.caches / "first"
 
 
-def measure(index: int, cell: Cell, spec: LaunchSpec, directory: Path, stop: int | None) -> tuple[Row, list[Sample]]:
-    """One cell in a process of its own: its row and its samples."""
-    from harness import worker
+def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
+    """What is done once per launch, in processes of their own: warm-ups, and the ceilings of the machine where nobody knows them yet."""
+    spec, directory = launch.spec, launch.directory
+    if spec.warm_up:
+        _warm_up(launch)
+    devices = dict.fromkeys(cell.device for cell in spec.cells)
+    path = directory / CEILINGS
 
-    log = directory / LOGS / f"{index:04d}.log"
-    journal_path = directory / f"journal-{index:04d}.jsonl"
-    journal_path.unlink(missing_ok=True)
-    _write_json(directory / RUNNING, {"cell": cell.id, "index": index})
-    started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    def look() -> None:
+        found: dict[str, object] = {"gpus": facts.gpus()}
+        if spec.ceilings is None:
+            found["ceilings"] = ceilings.of_devices(devices)
+        write_json(path, found)
 
-    def target() -> None:
-        worker.run_cell(cell, spec, JournalWriter(journal_path))
+    from harness.measure import ceilings
 
+    run_process(look, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "machine.log", stop=launch.stop)
     try:
-        ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=log, stop=stop)
-        journal = read_journal(journal_path)
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Its log says why. Cells are measured all the same, and have no share of a limit.
+        return launch
+    path.unlink()
+    write_json(directory / FACTS, {**about, **found})
+    return dataclasses.replace(launch, spec=dataclasses.replace(spec, ceilings=found.get("ceilings", spec.ceilings)))
+
+
+def _warm_up(launch: Launch) -> None:
+    """What backends do once per cache. One that fails is passed over: the cells will say why."""
+    spec = launch.spec
+    for name, device in dict.fromkeys((cell.backend, cell.device) for cell in spec.cells):
+        if name in catalog.WARM_UPS:
+            target = cast("Callable[[str], None]", catalog.load(catalog.WARM_UPS[name]))
+
+            def warm(target: Callable[[str], None] = target, device: str = device) -> None:
+                if spec.fresh_caches:
+                    caches.use(launch.first_caches)
+                target(device)
+
+            log = launch.directory / LOGS / "warm-up.log"
+            ended = run_process(warm, timeout_seconds=spec.timeout_seconds, log=log, stop=launch.stop)
+            print(f"warm-up of {name} on {device} ({ended.wall_seconds:.1f} s)", flush=True)
+
+
+def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
+    """One cell in a process of its own, and in a second one with the first one's caches: its row and its samples."""
+    spec, directory = launch.spec, launch.directory
+    write_json(directory / RUNNING, {"cell": cell.id, "index": index})
+    started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    own_caches = launch.caches / f"{index:04d}"
+    if spec.fresh_caches:
+        caches.begin(own_caches, launch.first_caches)
+    try:
+        ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
+        status, reason = outcome(journal, ended, spec.timeout_seconds)
+        fields = dict(journal.fields)
+        if status == Status.PASS and spec.warm_compile and spec.fresh_caches and "compilation_latency" in fields:
+            ended_again, second = _run_cell(index, cell, launch, own_caches, again=True)
+            status, reason = outcome(second, ended_again, spec.timeout_seconds)
+            reason = reason and f"in a second process, which found the compile caches of the first: {reason}"
+            fields.update(_warm_fields(fields, second))
     finally:
-        journal_path.unlink(missing_ok=True)
-    status, reason = outcome(journal, ended, spec.timeout_seconds)
-    fields = {**journal.fields, "warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
-    row = row_of(cell, spec, status, reason, **fields, started_at=started_at, log=f"{LOGS}/{log.name}")
+        shutil.rmtree(own_caches, ignore_errors=True)
+    for name in ("first_result_seconds", "warm_first_result_seconds"):
+        # A cell's process knows only what came after it was forked.
+        if isinstance(value := fields.get(name), float):
+            fields[name] = value + launch.startup_seconds
+    fields |= {"warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
+    fields |= {"started_at": started_at, "log": f"{LOGS}/{log_name(index)}", "artifacts": artifacts_of(index, directory)}
+    row = row_of(cell, spec, status, reason, **fields)
     samples = [
-        Sample(launch=spec.launch, attempt=spec.attempt, cell=cell.id, variant=variant, index=i, seconds=seconds, calls=calls)
-        for i, (variant, seconds, calls) in enumerate(journal.samples)
+        Sample(launch=spec.launch, attempt=spec.attempt, cell=cell.id, index=i, **taken._asdict())
+        for i, taken in enumerate(journal.samples)
     ]
     return row, samples
+
+
+def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again: bool) -> tuple[Ended, Journal]:
+    from harness import worker
+
+    spec, directory = launch.spec, launch.directory
+    path = directory / f"journal-{index:04d}.jsonl"
+    path.unlink(missing_ok=True)
+
+    def target() -> None:
+        if spec.fresh_caches:
+            caches.use(own_caches)
+        worker.run_cell(cell, spec, JournalWriter(path, directory / ARTIFACTS / f"{index:04d}"), again=again)
+
+    try:
+        ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / log_name(index), stop=launch.stop)
+        return ended, read_journal(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _warm_fields(first: dict[str, object], second: Journal) -> dict[str, object]:
+    """What the second process adds to the row."""
+    fields = {name: value for name, value in second.fields.items() if name.startswith("warm_")}
+    call, latency = fields.get("warm_first_call_seconds"), first.get("backend_latency_seconds")
+    if isinstance(call, float) and isinstance(latency, float):
+        fields["warm_compilation_seconds"] = call - latency
+    return fields
+
+
+def log_name(index: int) -> str:
+    return f"{index:04d}.log"
+
+
+def artifacts_of(index: int, directory: Path) -> str:
+    """The cell's folder, relative to the launch's; empty where it left none."""
+    name = f"{ARTIFACTS}/{index:04d}"
+    return name if (directory / name).is_dir() else ""
 
 
 def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str, str]:
@@ -154,7 +258,7 @@ def _summary(row: Row) -> str:
     return f"{row.status}{': ' + row.reason[:160] if row.reason else ''}{took}"
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     with contextlib.suppress(OSError), temporary.open("rb") as file:

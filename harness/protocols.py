@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from harness.cell import Cell, Sampling
-from harness.records import Warn
+from harness.cell import Cell, LaunchSpec
+from harness.records import Taken, Warn
 
 Outputs = Any
 """Whatever a model returns: a pytree of tensors."""
@@ -71,10 +72,12 @@ class Workload(Protocol):
 class Evidence:
     """Proof that the backend ran."""
 
-    columns: Mapping[str, int | None] = field(default_factory=dict)
-    """Columns of the record: graphs, breaks, captures."""
+    columns: Mapping[str, int | float | None] = field(default_factory=dict)
+    """Columns of the record: graphs, breaks, captures, and the times of compiling them."""
     details: Mapping[str, object] = field(default_factory=dict)
-    """Everything else; stored as JSON."""
+    """Everything else; a column, as JSON."""
+    diagnostics: Mapping[str, object] = field(default_factory=dict)
+    """What is too long for a column; kept as a file beside the row."""
 
 
 class Backend(Protocol):
@@ -99,15 +102,52 @@ class BackendFactory(Protocol):
     def __call__(self, cell: Cell) -> Backend: ...
 
 
-class Clock(Protocol):
-    """Times calls on one device: the same protocol for every backend, so that rows can be compared."""
+class Gauge(Protocol):
+    """One clock's way to time calls. Readings of two gauges are never mixed."""
+
+    name: str
+    """As in the record: ``host`` or ``device``."""
+    resolution_seconds: float
+    """The smallest difference it can tell, the cost of reading it included."""
+    empty: Call
+    """The least that can be timed: what is read for it is in every reading."""
 
     def time(self, call: Call, calls: int) -> float:
         """Seconds per call of ``calls`` calls in a row, all their work on the device included."""
         ...
 
+    def calls(self, one_call: float, minimum: float) -> int:
+        """How many calls make a sample, for a call of so many seconds; ``minimum`` is the length that the user wants of it."""
+        ...
+
+
+class Clock(Protocol):
+    """Times calls on one device: the same protocol for every backend, so that rows can be compared."""
+
+    device: str
+    gauges: tuple[Gauge, ...]
+    """The first is the one that cells are compared by."""
+
     def synchronize(self) -> None:
         """Wait until the device has done what it was given."""
+        ...
+
+    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
+        """Choose the state of the cache, ``cold`` or ``hot``, for all variants of a cell, and return it.
+
+        state: what earlier launches chose; None leaves it to the clock, which cannot keep the cache cold for calls that are too short.
+        """
+        ...
+
+    def replay(self, call: Call) -> Callable[[], float] | None:
+        """Capture calls once; what is returned replays them and returns seconds per call. None where the device has no such thing.
+
+        Raises any exception for a call that cannot be captured.
+        """
+        ...
+
+    def transfer_seconds(self, inputs: object, outputs: object) -> float | None:
+        """Seconds to copy the inputs (a pytree of tensors) to the device and the outputs back; None where the device is the host."""
         ...
 
 
@@ -122,14 +162,29 @@ class Report(Protocol):
 
     def warn(self, warning: Warn) -> None: ...
 
-    def samples(self, samples: Sequence[tuple[str, float, int]]) -> None:
-        """(variant, seconds per call, calls), in the order taken."""
+    def samples(self, samples: Sequence[Taken]) -> None:
+        """In the order taken."""
+        ...
+
+    def artifact(self, name: str) -> Path:
+        """A file to write, which is kept beside the row."""
         ...
 
 
 class Experiment(Protocol):
     """What is measured of a cell."""
 
-    def run(self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, sampling: Sampling, seed: int, report: Report) -> str:
-        """Measure and report; returns the status. Exceptions become a status by the phase they were raised in."""
+    def run(
+        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+    ) -> str:
+        """Measure and report; returns the status. Exceptions become a status by the phase they were raised in.
+
+        load_seconds: from the start of the process until the subject was there.
+        """
+        ...
+
+    def again(
+        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+    ) -> str:
+        """In a second process, after a ``run`` that passed: what compile caches are worth."""
         ...

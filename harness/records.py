@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 REASON_LIMIT = 2000
 """Characters of a reason that a row keeps; the log has all of it."""
@@ -65,7 +66,23 @@ class Warn(str, Enum):
     """What makes a row's numbers less than they look: a column, not a log line."""
 
     SHORT_SAMPLES = "short_samples"
-    """The time budget ended before the wanted number of samples."""
+    """Calls are so long that the time budget ended before the wanted number of samples."""
+    WIDE_INTERVAL = "wide_interval"
+    """The time budget ended before the interval of the ratio was as narrow as wanted."""
+    UNSTEADY = "unsteady"
+    """Calls were still getting faster when warming up was given up."""
+    DRIFT = "drift"
+    """Latencies at the end of the sampling differ from those at its beginning."""
+    UNSTABLE = "unstable"
+    """Latencies fall into modes, within a launch or between launches: a median is one of several answers."""
+    CONTENDED = "contended"
+    """Something else wanted the processor, or the GPU, while samples were taken."""
+    THROTTLED = "throttled"
+    """Processor or GPU was held back by heat, by a fault or by a quota while samples were taken."""
+    POWER_CAPPED = "power_capped"
+    """The work takes more power than the GPU may draw: its clock goes by that, here as anywhere. No sample is marked for it."""
+    UNPINNED_ALLOCATOR = "unpinned_allocator"
+    """The C library's allocator moves its thresholds as it runs: latencies can differ by launch."""
     NO_FP64_REFERENCE = "no_fp64_reference"
     """The workload does not run in float64: the result was compared with eager alone."""
     RECOMPILED = "recompiled"
@@ -83,13 +100,15 @@ class Row:
     name: str = ""
     batch_size: int | None = None
     speedup: float | None = None
-    """Median eager latency over median backend latency."""
+    """Eager's host time over the backend's: Hodges-Lehmann estimate over the rounds."""
     abs_latency: float | None = None
-    """Median latency of the backend, in milliseconds."""
+    """Median host time of the backend, in milliseconds."""
     compilation_latency: float | None = None
-    """Seconds of the backend's first call beyond its median latency: compiling, and what it loads for that."""
+    """Seconds of the backend's first call beyond its median host time, from empty caches: compiling, and what it loads for that."""
     compression_ratio: float | None = None
+    """``eager_peak_mem / dynamo_peak_mem``."""
     eager_peak_mem: float | None = None
+    """Weights, inputs, and the peak of one warm call beyond them."""
     dynamo_peak_mem: float | None = None
     calls_captured: int | None = None
     unique_graphs: int | None = None
@@ -124,11 +143,105 @@ class Row:
 
     # What was measured.
     eager_latency_seconds: float | None = None
+    """Median host time: a wall clock from the call to the end of its work, the device's included. Seconds per call, as all that follow."""
     backend_latency_seconds: float | None = None
+    speedup_low: float | None = None
+    """Bounds of the 95 % interval of ``speedup``."""
+    speedup_high: float | None = None
+    eager_device_seconds: float | None = None
+    """Median device time, by the device's own events; empty where the device is the host."""
+    backend_device_seconds: float | None = None
+    device_speedup: float | None = None
+    device_speedup_low: float | None = None
+    device_speedup_high: float | None = None
+    eager_host_overhead_seconds: float | None = None
+    """Host time less device time: what launching costs."""
+    backend_host_overhead_seconds: float | None = None
+    eager_graph_seconds: float | None = None
+    """Device time of a call in a replayed CUDA graph, where the call can be captured."""
+    backend_graph_seconds: float | None = None
+    transfer_seconds: float | None = None
+    """Copying the inputs to the device and the outputs back; in no other time."""
+    empty_call_seconds: float | None = None
+    """What the host clock reads for a call that does nothing; in every host time."""
+    empty_device_seconds: float | None = None
+    """What the device clock reads for a kernel that does nothing."""
+    cache: str = ""
+    """State of the device's last-level cache before a call: ``cold`` (flushed) or ``hot``."""
     samples: int | None = None
+    """Rounds of samples that count."""
+    samples_marked: int | None = None
+    """Rounds taken under throttling or contention: left out where enough others are there."""
     eager_calls_per_sample: int | None = None
+    """Of the clock that the cell goes by: device time where there is one, else host time."""
     backend_calls_per_sample: int | None = None
+    warmup_seconds: float | None = None
+    """Until both were steady."""
+    threads: int | None = None
+    """Threads inside an operator."""
+
     first_call_seconds: float | None = None
+    """From empty compile caches."""
+    warm_first_call_seconds: float | None = None
+    """In a second process, which finds the first one's compile caches."""
+    warm_compilation_seconds: float | None = None
+    """``compilation_latency``, of the second process."""
+    first_result_seconds: float | None = None
+    """From the start of Python to the backend's first result: imports, loading, compiling, the call; empty caches."""
+    warm_first_result_seconds: float | None = None
+    break_even_calls: float | None = None
+    """Calls after which compiling has paid for itself; empty where the backend is not faster."""
+    dynamo_seconds: float | None = None
+    """Of the first call: tracing Python to graphs, without the backend's part."""
+    backend_compile_seconds: float | None = None
+    """Of the first call: what the backend made of the graphs."""
+    codegen_seconds: float | None = None
+    """Of that: generating code and compiling it."""
+    recompiles: int | None = None
+    cache_hits: int | None = None
+    """Graphs found in inductor's cache; 0 for a compilation from empty caches."""
+    cache_misses: int | None = None
+    warm_cache_hits: int | None = None
+    """The same in the second process."""
+
+    held_bytes: int | None = None
+    """Weights, buffers and inputs."""
+    eager_peak_beyond_bytes: int | None = None
+    """Peak of one warm call beyond what was held before it: of the resident set on a CPU, of torch's allocator on a GPU."""
+    backend_peak_beyond_bytes: int | None = None
+    eager_peak_reserved_bytes: int | None = None
+    """Most that torch's GPU allocator had taken from the driver."""
+    backend_peak_reserved_bytes: int | None = None
+    process_gpu_bytes: int | None = None
+    """GPU memory of the whole process, by the driver: what torch's allocator does not know is in it."""
+
+    eager_joules: float | None = None
+    """Energy of the whole processor or GPU per call, idle power included."""
+    backend_joules: float | None = None
+    eager_watts: float | None = None
+    backend_watts: float | None = None
+
+    eager_limit_share: float | None = None
+    """Share of the roofline that is reached; above 1 where data stays in a cache that the ceiling does not know."""
+    backend_limit_share: float | None = None
+
+    cpu_pressure: float | None = None
+    """Share of the timed region in which something waited for a processor."""
+    cpu_steal: float | None = None
+    """Share of processor time that the hypervisor gave to others."""
+    cpu_throttled: float | None = None
+    """Share of the timed region in which the control group's quota held processes back."""
+    cpu_others: float | None = None
+    """Share of processor time that other processes used."""
+    cpu_mhz: float | None = None
+    load: float | None = None
+    sm_clock_mhz: float | None = None
+    """Median over the timed region, as are temperature and power."""
+    memory_clock_mhz: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    throttle_reasons: str = ""
+    other_gpu_processes: int | None = None
     eager_error: float | None = None
     """Largest relative root-mean-square error of an output of eager against float64 (see ``measure.accuracy``)."""
     backend_error: float | None = None
@@ -145,6 +258,8 @@ class Row:
     """UTC, ISO 8601."""
     log: str = ""
     """The cell's output, relative to the run directory."""
+    artifacts: str = ""
+    """Folder of what else it left, likewise."""
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
@@ -159,6 +274,17 @@ MEASURED_COLUMNS = frozenset(COLUMNS[COLUMNS.index("batch_size") : COLUMNS.index
 ANCESTOR_COLUMNS = COLUMNS[: COLUMNS.index("run")]
 
 
+class Taken(NamedTuple):
+    """A sample as the cell's process takes it; see ``Sample``."""
+
+    variant: str
+    clock: str
+    started_seconds: float
+    seconds: float
+    calls: int
+    mark: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """One timed batch of calls of one variant of one cell in one launch: a line of ``samples.csv``."""
@@ -168,11 +294,17 @@ class Sample:
     cell: str
     variant: str
     """``eager`` or ``backend``."""
+    clock: str
+    """``host``, ``device`` or ``graph``: never to be mixed."""
     index: int
-    """Order in which the sample was taken, over both variants."""
+    """Order in which the sample was taken, over all variants and clocks."""
+    started_seconds: float
+    """Since the cell's first sample."""
     seconds: float
     """Per call."""
     calls: int
+    mark: str = ""
+    """``throttled`` or ``contended``: the state of the machine in the sample's round."""
 
 
 SAMPLE_COLUMNS = tuple(field.name for field in dataclasses.fields(Sample))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import cast
 import numpy as np
 import torch
 
-from harness import catalog
-from harness.cell import PATH_SUITE, Cell, LaunchSpec
+from harness import allocator, catalog, numerics
+from harness.cell import PATH_SUITE, Cell, LaunchSpec, Sampling
 from harness.journal import JournalWriter
 from harness.protocols import Backend, BackendFactory, Clock, Experiment, NoEvidence, Unsupported, Workload
-from harness.records import Status, one_line
+from harness.records import Status, Warn, one_line
 from harness.workloads.user_module import UserModule
 
 _OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA out of memory|out of memory$")
@@ -25,11 +26,11 @@ _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAI
 """What an exception in a phase means; in every other phase the backend did not run."""
 
 
-def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter) -> None:
-    """Measure one cell and write down what became of it."""
+def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: bool = False) -> None:
+    """Measure one cell and write down what became of it. again: only what a second process finds in the first one's caches."""
     phase = _Phase(journal)
     try:
-        status, reason = _measure(cell, spec, journal, phase), ""
+        status, reason = _measure(cell, spec, journal, phase, again=again), ""
     except Unsupported as error:
         status, reason = Status.UNSUPPORTED, str(error)
     except NoEvidence as error:
@@ -43,14 +44,18 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter) -> None:
     journal.finish(status, reason)
 
 
-def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase) -> str:
+def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool) -> str:
+    began = time.perf_counter()
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     random.seed(spec.seed)
     np.random.seed(spec.seed % 2**32)
+    numerics.apply(spec.numerics)
+    if not allocator.is_pinned():
+        journal.warn(Warn.UNPINNED_ALLOCATOR)
 
     phase("load")
-    clock = _clock(cell.device)
+    clock = _clock(cell.device, spec.sampling)
     backend = _backend(cell)
     subject = _workload(cell).load(
         device=cell.device,
@@ -60,14 +65,15 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         batch_size=cell.batch_size,
         seed=spec.seed,
     )
+    clock.synchronize()
     experiment = cast("type[Experiment]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))()
-    return experiment.run(
+    return (experiment.again if again else experiment.run)(
         subject=subject,
         backend=backend,
         clock=clock,
         cell=cell,
-        sampling=spec.sampling,
-        seed=spec.seed,
+        spec=spec,
+        load_seconds=time.perf_counter() - began,
         report=_Reporter(journal, phase),
     )
 
@@ -92,6 +98,7 @@ class _Reporter:
         self.set = journal.set
         self.warn = journal.warn
         self.samples = journal.samples
+        self.artifact = journal.artifact
 
 
 def _text(error: BaseException) -> str:
@@ -107,11 +114,23 @@ def _status_of(error: BaseException, phase: str) -> str:
     return _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
 
 
-def _clock(device: str) -> Clock:
+def _clock(device: str, sampling: Sampling) -> Clock:
     reference = catalog.CLOCKS.get(device)
     if reference is None:
         raise Unsupported(f"the harness has no clock for the device {device}")
-    return cast("type[Clock]", catalog.load(reference))()
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Unsupported(f"torch {torch.__version__} sees no GPU here: {_why_no_gpu()}")
+    return cast("Callable[[str], Clock]", catalog.load(reference))(sampling.cache)
+
+
+def _why_no_gpu() -> str:
+    if torch.version.cuda is None:
+        return "it is built without CUDA"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        return _text(error)
+    return "the driver lists none"
 
 
 def _backend(cell: Cell) -> Backend:

@@ -108,9 +108,19 @@ class Run(Model):
     seed: int = Field(default=1337, ge=0, le=LARGEST_SEED, description="of inputs, and of the order of launches and samples")
     timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")
     threads: int | None = Field(default=None, ge=1, description="threads inside an operator; torch's choice where absent")
-    samples: int = Field(default=30, ge=2, description="timed samples of eager and of the backend")
-    minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a sample; shorter calls are batched")
+    samples: int = Field(default=30, ge=2, description="rounds of samples (eager and the backend once each) that are taken at least")
+    interval_width: float = Field(
+        default=0.01, gt=0, le=1, description="sampling ends when the 95 % interval of the ratio is as narrow as this"
+    )
+    minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a host sample; shorter calls are batched")
     budget_seconds: float = Field(default=5.0, gt=0, le=LONGEST_SECONDS, description="time for all samples of a cell")
+    cache: Literal["cold", "hot"] = Field(default="cold", description="a GPU's last-level cache before a call: flushed, or as it is")
+    warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
+    pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
+    memory_snapshot: bool = Field(default=False, description="keep the history of the GPU allocator over one call")
+    tf32: bool = Field(default=False, description="float32 products in TF32, on GPUs that have it")
+    cudnn_benchmark: bool = Field(default=False, description="let cuDNN try its algorithms")
+    deterministic: bool = Field(default=False, description="only deterministic algorithms")
 
 
 class Build(Model):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cell import Cell, LaunchSpec, Sampling
+from harness.cell import Cell, LaunchSpec, Numerics, Sampling
 from harness.output import RUNNING, row_of
 from harness.records import Status
 from matrix.config import Matrix
@@ -42,7 +42,7 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
         attempt = run.attempts(launch.index)
         say(f"launch {launch.index + 1}: {launch.image.label}, {len(cells)} cells" + (f", start {attempt + 1}" if attempt else ""))
         started = time.monotonic()
-        spec = launch_spec(launch, cells, settings, run.name, attempt)
+        spec = launch_spec(launch, cells, settings, run.name, attempt, known_of(run))
         run.update_manifest(lambda manifest, spec=spec: manifest["starts"].append(_start(spec, engine, environment)))  # type: ignore[misc]
         directory = run.incoming(launch.index, attempt)
         request = LaunchRequest(
@@ -63,9 +63,30 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
         say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
 
 
-def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run: str, attempt: int) -> LaunchSpec:
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What earlier launches of the run found out, and later ones go by."""
+
+    ceilings: dict[str, Any] | None = None
+    hot: tuple[str, ...] = ()
+    cold: tuple[str, ...] = ()
+    """Cells by the state of the cache that they were measured in."""
+
+
+def known_of(run: Run) -> Known:
+    found = [start["ceilings"] for start in run.manifest()["starts"] if isinstance(start.get("ceilings"), dict)]
+    states = {row.cell: row.cache for row in run.rows() if row.cache}
+    return Known(
+        ceilings={device: known for ceilings in found for device, known in ceilings.items()} or None,
+        hot=tuple(cell for cell, state in states.items() if state == "hot"),
+        cold=tuple(cell for cell, state in states.items() if state == "cold"),
+    )
+
+
+def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run: str, attempt: int, known: Known) -> LaunchSpec:
     """What one start measures. Pure."""
     how = settings.matrix.run
+    mine = {cell.id for cell in cells}
     return LaunchSpec(
         run=run,
         launch=launch.index,
@@ -75,7 +96,20 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         seed=settings.seed,
         timeout_seconds=how.timeout_seconds,
         threads=how.threads,
-        sampling=Sampling(samples=how.samples, minimum_sample_seconds=how.minimum_sample_seconds, budget_seconds=how.budget_seconds),
+        sampling=Sampling(
+            samples=how.samples,
+            width=how.interval_width,
+            minimum_sample_seconds=how.minimum_sample_seconds,
+            budget_seconds=how.budget_seconds,
+            cache=how.cache,
+        ),
+        numerics=Numerics(tf32=how.tf32, cudnn_benchmark=how.cudnn_benchmark, deterministic=how.deterministic),
+        pin_allocator=how.pin_allocator,
+        warm_compile=how.warm_compile,
+        memory_snapshot=how.memory_snapshot,
+        ceilings=known.ceilings,
+        hot=tuple(cell for cell in known.hot if cell in mine),
+        cold=tuple(cell for cell in known.cold if cell in mine),
     )
 
 

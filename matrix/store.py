@@ -111,7 +111,8 @@ class Run:
                 row = row_from_fields(fields)
                 if (row.launch, row.attempt) == (launch, attempt) and (launch, row.cell) not in finished:
                     log = f"{LOGS}/{directory.name}/{Path(row.log).name}" if row.log else ""
-                    rows.setdefault(row.cell, dataclasses.replace(row, log=log))
+                    artifacts = f"{ARTIFACTS}/{directory.name}/{Path(row.artifacts).name}" if row.artifacts else ""
+                    rows.setdefault(row.cell, dataclasses.replace(row, log=log, artifacts=artifacts))
         self._take_samples(directory, launch, attempt, rows.keys())
         records.append_rows(self.directory / RESULTS, rows.values())
         for name in (LOGS, ARTIFACTS):
@@ -185,9 +186,12 @@ def _samples(path: Path) -> Iterator[Sample]:
                 attempt=int(fields["attempt"]),
                 cell=fields["cell"],
                 variant=fields["variant"],
+                clock=fields["clock"],
                 index=int(fields["index"]),
+                started_seconds=float(fields["started_seconds"]),
                 seconds=float(fields["seconds"]),
                 calls=int(fields["calls"]),
+                mark=fields["mark"],
             )
 
 

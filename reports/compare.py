@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.records import Status
+from harness.measure.stability import modes
+from harness.records import Status, Warn
 from reports.load import SOURCE
 
 ROW_KEY = ["name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
@@ -27,7 +28,14 @@ class Entry:
     passed: int
     speedup: float | None
     """Median over the launches that passed."""
+    speedup_low: float | None
+    """Bounds of the 95 % interval within a launch: the median of the launches' own."""
+    speedup_high: float | None
+    device_speedup: float | None
+    """The same ratio by the device's clock, where there is one."""
     latency_seconds: float | None
+    spread: float | None
+    """Of the launches' latencies: (largest - smallest) / median; None for a single one."""
     reason: str
     warnings: tuple[str, ...]
     backend_error: float | None
@@ -121,12 +129,20 @@ def _entry(group: pd.DataFrame) -> Entry:
     failed = group[group["status"] != Status.PASS]
     shown = failed if len(failed) else group
     warnings = {warning for text in group["warnings"] for warning in str(text).split(";") if warning}
+    latencies = [float(value) / 1e3 for value in passed["abs_latency"].dropna()]
+    if modes(latencies):
+        # No launch can know this by itself.
+        warnings.add(Warn.UNSTABLE.value)
     return Entry(
         status=str(shown["status"].iloc[0]),
         launches=len(group),
         passed=len(passed),
         speedup=_median(passed["speedup"]),
+        speedup_low=_median(passed["speedup_low"]),
+        speedup_high=_median(passed["speedup_high"]),
+        device_speedup=_median(passed["device_speedup"]),
         latency_seconds=_median(passed["abs_latency"] / 1e3),
+        spread=(max(latencies) - min(latencies)) / float(np.median(latencies)) if len(latencies) > 1 else None,
         reason=str(shown["reason"].iloc[0]),
         warnings=tuple(sorted(warnings)),
         backend_error=_median(group["backend_error"]),

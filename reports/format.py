@@ -31,5 +31,9 @@ def size(count: int | float | None) -> str:
     raise AssertionError("unreachable: the last unit always fits")
 
 
+def percent(share: float | None) -> str:
+    return ABSENT if share is None else f"{100 * share:.1f} %"
+
+
 def error(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.1e}"

@@ -30,7 +30,10 @@ INTEGER_LIMIT = 1 << 53
 """Counts beyond this are not exact in a table of doubles, and nobody's."""
 OUR_COLUMNS = {"name", "launch", "cell", "backend", "status"}
 """What makes a file one of ours; other columns may be missing (an older schema) or more (a newer one)."""
-POSITIVE_COLUMNS = ("speedup", "abs_latency", "eager_latency_seconds", "backend_latency_seconds")
+POSITIVE_COLUMNS = (
+    *("speedup", "abs_latency", "eager_latency_seconds", "backend_latency_seconds"),
+    *("speedup_low", "speedup_high", "device_speedup", "eager_device_seconds", "backend_device_seconds"),
+)
 SOURCE = "source"
 """Column of the table: the run or file that a row is from."""
 

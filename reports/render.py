@@ -23,7 +23,9 @@ def render(loaded: Loaded, comparison: Comparison, made_at: datetime.datetime) -
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(ratio=formats.ratio, duration=formats.duration, size=formats.size, error=formats.error)
+    environment.filters.update(
+        ratio=formats.ratio, percent=formats.percent, duration=formats.duration, size=formats.size, error=formats.error
+    )
     return environment.get_template(TEMPLATE).render(
         made_at=made_at.isoformat(timespec="seconds"),
         comparison=comparison,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.records import one_line
 from reports.compare import Comparison, Entry
-from reports.format import duration, ratio
+from reports.format import duration, percent, ratio
 
 WIDTH = 100
 """Characters of a name that a terminal is shown; escape sequences in it are not."""
@@ -31,4 +31,6 @@ def _text(entry: Entry | None) -> str:
     if not entry.ok:
         return one_line(entry.status, WIDTH)
     marks = f" ({one_line(', '.join(entry.warnings), WIDTH)})" if entry.warnings else ""
-    return f"{ratio(entry.speedup)} {duration(entry.latency_seconds)}{marks}"
+    device = f" (device {ratio(entry.device_speedup)})" if entry.device_speedup is not None else ""
+    spread = f" within {percent(entry.spread)}" if entry.spread is not None else ""
+    return f"{ratio(entry.speedup)}{device} {duration(entry.latency_seconds)}{spread}{marks}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import output as files
 from harness.output import row_of
-from harness.records import Sample, Status, append_rows, append_samples
+from harness.records import Sample, Status, Taken, append_rows, append_samples
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage
@@ -40,9 +40,8 @@ class FakeEngine:
         start = next(self.script)
         cells = request.spec.cells if start.measures is None else request.spec.cells[: start.measures]
         for cell in cells:
-            sample = Sample(
-                launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, variant="eager", index=0, seconds=0.5, calls=1
-            )
+            taken = Taken("eager", "host", started_seconds=0.0, seconds=0.5, calls=1)
+            sample = Sample(launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, index=0, **taken._asdict())
             append_samples(request.directory / files.SAMPLES, [sample])
             append_rows(request.directory / files.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0)])
         if start.dies_in_a_cell:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch._dynamo
-from torch._dynamo.utils import counters
+from torch._dynamo.utils import calculate_time_spent, counters, get_compilation_metrics
 
 from harness.cell import Cell
 from harness.protocols import Evidence, NoEvidence, Outputs, Subject, Unsupported
@@ -30,7 +30,7 @@ class Dynamo:
         return compiled
 
     def evidence(self) -> Evidence:
-        """Dynamo's own counters: graphs that went to the backend, operators in them, breaks between them."""
+        """Dynamo's own counters: graphs that went to the backend, operators in them, breaks between them; and where compile time went."""
         stats = counters["stats"]
         graphs = stats["unique_graphs"]
         if graphs == 0:
@@ -38,6 +38,8 @@ class Dynamo:
         breaks = counters["graph_break"]
         inductor = counters["inductor"]
         autograd = counters["compiled_autograd"]
+        spent = calculate_time_spent()
+        recompiled = [metrics for metrics in get_compilation_metrics() if getattr(metrics, "recompile_reason", None)]
         return Evidence(
             columns={
                 "calls_captured": stats["calls_captured"],
@@ -47,14 +49,25 @@ class Dynamo:
                 "autograd_captures": autograd["captures"],
                 "autograd_compiles": autograd["compiles"],
                 "cudagraph_skips": inductor["cudagraph_skips"],
+                "recompiles": len(recompiled),
+                "cache_hits": inductor["fxgraph_cache_hit"],
+                "cache_misses": inductor["fxgraph_cache_miss"],
+                "dynamo_seconds": _difference(spent, "entire_frame_compile", "backend_compile"),
+                "backend_compile_seconds": spent.get("backend_compile"),
+                "codegen_seconds": spent.get("code_gen"),
             },
-            details={
-                "frames": dict(counters["frames"]),
-                "fxgraph_cache_hit": inductor["fxgraph_cache_hit"],
-                "fxgraph_cache_miss": inductor["fxgraph_cache_miss"],
-                "graph_break_reasons": sorted(breaks),
+            details={"frames": dict(counters["frames"]), "graph_break_reasons": sorted(breaks)},
+            diagnostics={
+                "counters": {name: dict(values) for name, values in counters.items() if values},
+                "seconds": spent,
+                "graph_breaks": dict(breaks.most_common()),
+                "recompile_reasons": sorted({str(metrics.recompile_reason) for metrics in recompiled}),
             },
         )
+
+
+def _difference(spent: Mapping[str, float], whole: str, part: str) -> float | None:
+    return spent[whole] - spent.get(part, 0.0) if whole in spent else None
 
 
 class Inductor(Dynamo):
@@ -78,11 +91,14 @@ class Inductor(Dynamo):
         return evidence
 
 
-def warm_up_inductor() -> None:
-    """Compile a kernel that nobody measures: inductor probes the processor and precompiles torch's headers for the first one."""
-    _require_cpp_compiler()
+def warm_up_inductor(device: str) -> None:
+    """Compile a kernel that nobody measures: for the first one, inductor probes the processor and precompiles torch's headers, and
+    triton builds its loader.
+    """
+    if device == "cpu":
+        _require_cpp_compiler()
     with torch.no_grad():
-        torch.compile(lambda x: torch.softmax(torch.sin(x), dim=-1))(torch.ones(32, 64))
+        torch.compile(lambda x: torch.softmax(torch.sin(x), dim=-1))(torch.ones(32, 64, device=device))
 
 
 def _tensors(subject: Subject) -> list[torch.Tensor]:

@@ -1,15 +1,30 @@
-"""Clocks: one protocol for every backend (``harness.protocols.Clock``)."""
+"""Clocks of the host: one protocol for every backend (``harness.protocols.Clock``)."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
+from collections.abc import Callable
 
-from harness.protocols import Call
+from harness.protocols import Call, Gauge
+
+HOST, DEVICE, GRAPH = "host", "device", "graph"
+COLD, HOT = "cold", "hot"
+RESOLUTIONS = 1000
+"""A sample is at least this many times as long as its clock can tell: 0.1 % of it is the clock's."""
+EMPTY_CALLS = 20_000
+MAXIMUM_CALLS = 1_000_000
 
 
-class CpuClock:
-    """Host time of work that is done when the call returns."""
+class HostGauge:
+    """Wall time of work that is done when the call returns."""
+
+    name = HOST
+
+    def __init__(self) -> None:
+        self.resolution_seconds = resolution_seconds()
+        self.empty: Call = nothing
 
     def time(self, call: Call, calls: int) -> float:
         # repeat(None, n) is the cheapest loop that Python has; timeit uses it for the same reason.
@@ -19,5 +34,71 @@ class CpuClock:
             call()
         return (time.perf_counter_ns() - start) * 1e-9 / calls
 
+    def calls(self, one_call: float, minimum: float) -> int:
+        return calls_for(max(minimum, RESOLUTIONS * self.resolution_seconds), one_call)
+
+
+class WaitingGauge:
+    """Wall time of work that goes on after the call has returned: each call is waited for, as somebody who needs its result does."""
+
+    name = HOST
+
+    def __init__(self, wait: Callable[[], None], before: Callable[[], None]) -> None:
+        """wait: returns when the device has done what it was given; before: what is done before a sample, unseen by the clock."""
+        self.resolution_seconds = resolution_seconds()
+        self.empty: Call = nothing
+        self._wait = wait
+        self._before = before
+
+    def time(self, call: Call, calls: int) -> float:
+        wait = self._wait
+        self._before()
+        wait()
+        repetitions = itertools.repeat(None, calls)
+        start = time.perf_counter_ns()
+        for _ in repetitions:
+            call()
+            wait()
+        return (time.perf_counter_ns() - start) * 1e-9 / calls
+
+    def calls(self, one_call: float, minimum: float) -> int:
+        # Of a longer sample's calls all but the first would find the cache warm: as few as the clock allows.
+        return calls_for(RESOLUTIONS * self.resolution_seconds, one_call)
+
+
+class CpuClock:
+    """The device is the host: one gauge, and nothing to wait for."""
+
+    device = "cpu"
+
+    def __init__(self, cache: str = HOT) -> None:
+        """cache: a processor's caches are left as they are found, whatever is wanted of a GPU's."""
+        self.gauges: tuple[Gauge, ...] = (HostGauge(),)
+
     def synchronize(self) -> None:
         pass
+
+    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
+        return HOT
+
+    def replay(self, call: Call) -> None:
+        return None
+
+    def transfer_seconds(self, inputs: object, outputs: object) -> None:
+        return None
+
+
+def resolution_seconds(reads: int = 1000) -> float:
+    """The median step between two reads of the wall clock: its tick, or what it costs to read it, whichever is longer."""
+    times = [time.perf_counter_ns() for _ in range(reads)]
+    steps = sorted(later - earlier for earlier, later in itertools.pairwise(times) if later > earlier)
+    return steps[len(steps) // 2] * 1e-9 if steps else 1e-9
+
+
+def calls_for(seconds: float, one_call: float) -> int:
+    """How many calls of ``one_call`` seconds it takes to fill ``seconds``."""
+    return max(1, min(MAXIMUM_CALLS, math.ceil(seconds / max(one_call, 1e-9) - 1e-6)))
+
+
+def nothing() -> None:
+    """The empty call: what is left of its time is the instrument's own."""

@@ -3,44 +3,121 @@
 from __future__ import annotations
 
 import gc
-import math
 import random
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.cell import Sampling
-from harness.protocols import Call, Clock
+from harness.measure.interval import Interval, ratio_interval
+from harness.protocols import Call, Clock, Gauge
+from harness.records import Taken
 
-CALIBRATION_GROWTH = 4
-"""Factor by which the calls of a trial sample grow until it is long enough to be believed."""
 CALIBRATION_TRIALS = 3
-MAXIMUM_CALLS = 1_000_000
+CALIBRATION_GROWTH = 4
+"""Factor by which the calls of a trial grow until it is long enough to be believed."""
+STEADY_READINGS = 5
+"""Readings on either side of the comparison that tells whether calls are still getting faster."""
+STEADY_CHANGE = 0.02
+WARMUP_READING_SECONDS = 1e-3
+WARMUP_SHARE = 0.2
+"""Of the budget; warming up is given up when it is spent."""
+PATIENCE = 4
+"""Budgets that the wanted number of rounds may take where calls are long."""
+HOPELESS = 3
+"""Times the wanted number of rounds, most of them disturbed, after which disturbed ones do."""
+LOOKS_GROWTH = 1.25
+"""Factor by which rounds grow between two looks at the interval: looking costs time, and more looks stop luckier."""
+
+
+class Watch(Protocol):
+    """Looks at the machine between rounds, outside of what is timed."""
+
+    def begin(self) -> None:
+        """Called before the first round."""
+        ...
+
+    def mark(self, seconds: float) -> str:
+        """What disturbed the round that has just ended and took so many seconds; empty where nothing did."""
+        ...
+
+    def end(self) -> None:
+        """Called after the last round."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    samples: tuple[tuple[str, float, int], ...]
-    """(variant, seconds per call, calls) in the order taken."""
-    complete: bool
-    """False: the time budget ended before the wanted number of samples."""
+    samples: tuple[Taken, ...]
+    """In the order taken: rounds of one sample of each variant by each gauge."""
+    marks: tuple[str, ...]
+    """Of each round."""
+    steady: bool
+    cache: str
+    warmup_seconds: float
+    spent: bool
+    """The budget ended the sampling."""
+    calls: Mapping[tuple[str, str], int]
+    """Calls per sample of each (variant, clock)."""
+    minimum: int
+    """Rounds that were wanted at least."""
+    started: float
+    """When the first sample was taken, by ``time.monotonic``: their origin of time."""
 
-    def seconds(self, variant: str) -> list[float]:
-        return [seconds for name, seconds, _ in self.samples if name == variant]
+    def seconds(self, variant: str, clock: str) -> list[float]:
+        """One value per round that counts."""
+        values = [sample.seconds for sample in self.samples if (sample.variant, sample.clock) == (variant, clock)]
+        return [values[index] for index in self.counted]
+
+    @property
+    def counted(self) -> list[int]:
+        """Rounds that nothing disturbed, where they are enough; else all."""
+        return counted(self.marks, self.minimum)
+
+    def ratio(self, numerator: str, denominator: str, clock: str) -> Interval:
+        return ratio_interval(self.seconds(numerator, clock), self.seconds(denominator, clock))
 
 
-def calls_per_sample(call: Call, clock: Clock, minimum_seconds: float) -> int:
-    """How many calls make a sample of at least ``minimum_seconds``."""
+def counted(marks: Sequence[str], minimum: int) -> list[int]:
+    clean = [index for index, mark in enumerate(marks) if not mark]
+    return clean if len(clean) >= minimum else list(range(len(marks)))
+
+
+def one_call_seconds(call: Call, gauge: Gauge) -> float:
+    """How long a call takes, roughly, by a trial that is long enough to tell."""
     calls = 1
     while True:
         # The shortest of some trials: one that was disturbed must not pass for a call that takes long.
-        total = min(clock.time(call, calls) for _ in range(CALIBRATION_TRIALS)) * calls
-        if total >= minimum_seconds or calls >= MAXIMUM_CALLS:
-            return calls
-        # A trial of a tenth of the wanted length tells the call's duration well enough to jump to the end.
-        if total >= minimum_seconds / 10:
-            return min(MAXIMUM_CALLS, math.ceil(calls * minimum_seconds / total))
-        calls *= CALIBRATION_GROWTH
+        seconds = min(gauge.time(call, calls) for _ in range(CALIBRATION_TRIALS))
+        if calls >= gauge.calls(seconds, 0.0) / 10:
+            return seconds
+        calls = min(calls * CALIBRATION_GROWTH, gauge.calls(seconds, 0.0))
+
+
+def warm_up(call: Call, gauge: Gauge, budget_seconds: float, now: Callable[[], float] = time.monotonic) -> bool:
+    """Call until calls are not getting faster any more: compilers, autotuners, caches and clocks have done what they do.
+
+    Returns whether that was reached. Calls at least twice; ends when the budget is spent.
+    """
+    deadline = now() + budget_seconds
+    gauge.time(call, 1)
+    readings: list[float] = []
+    calls = 1
+    while True:
+        readings.append(gauge.time(call, calls))
+        if calls * readings[-1] < WARMUP_READING_SECONDS / 2:
+            # Readings of different lengths do not compare.
+            calls, readings = calls * CALIBRATION_GROWTH, []
+        if len(readings) >= 2 * STEADY_READINGS:
+            before, last = readings[-2 * STEADY_READINGS : -STEADY_READINGS], readings[-STEADY_READINGS:]
+            if statistics.median(last) >= (1 - STEADY_CHANGE) * statistics.median(before):
+                return True
+        if now() >= deadline:
+            # Too few readings to tell are those of long calls: they are unsteady where the last is the fastest by far.
+            return len(readings) < 3 or readings[-1] >= (1 - STEADY_CHANGE) * min(readings[:-1])
 
 
 def interleave(
@@ -48,32 +125,95 @@ def interleave(
     clock: Clock,
     sampling: Sampling,
     order: random.Random,
+    *,
+    watch: Watch | None = None,
+    state: str | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Measurement:
-    """Take ``sampling.samples`` samples of each variant, one of each per round, in random order within the round.
+    """Warm up, calibrate, then sample in rounds: each variant once by each of the clock's gauges, in random order.
 
-    Ends early, after at least ``sampling.minimum_samples`` rounds, when the budget is spent. The garbage collector is off
-    while samples are taken, as in ``timeit``.
+    Ends when the 95 % interval of the first two variants' ratio, by the clock's first gauge, is as narrow as ``sampling.width``, after
+    ``sampling.samples`` rounds at least; or when the budget is spent. state: the cache's, as earlier launches had it.
     """
-    deadline = now() + sampling.budget_seconds
-    for call in variants.values():
-        for _ in range(sampling.warmup_calls):
-            call()
-    clock.synchronize()
-    calls = {name: calls_per_sample(call, clock, sampling.minimum_sample_seconds) for name, call in variants.items()}
-    samples: list[tuple[str, float, int]] = []
     names = list(variants)
+    began = now()
+    steady = [warm_up(variants[name], clock.gauges[-1], WARMUP_SHARE * sampling.budget_seconds, now) for name in names]
+    rough = {(name, gauge.name): one_call_seconds(variants[name], gauge) for name in names for gauge in clock.gauges}
+    first = clock.gauges[0]
+    cache = clock.settle(min(rough[name, first.name] for name in names), state)
+    calls = {
+        (name, gauge.name): gauge.calls(one_call_seconds(variants[name], gauge), sampling.minimum_sample_seconds)
+        for name in names
+        for gauge in clock.gauges
+    }
+    warmed = now()
+    samples: list[Taken] = []
+    marks: list[str] = []
+    spent = False
+    look = sampling.samples
+    turns = [(name, gauge) for name in names for gauge in clock.gauges]
+    with _undisturbed():
+        if watch:
+            watch.begin()
+        started = now()
+        while True:
+            order.shuffle(turns)
+            round_started = now()
+            taken = [
+                Taken(name, gauge.name, now() - started, gauge.time(variants[name], calls[name, gauge.name]), calls[name, gauge.name])
+                for name, gauge in turns
+            ]
+            mark = watch.mark(now() - round_started) if watch else ""
+            samples.extend(sample._replace(mark=mark) for sample in taken)
+            marks.append(mark)
+            spent = _is_spent(len(marks), now() - started, sampling)
+            if spent:
+                break
+            if len(marks) >= look and _are_enough(marks, sampling.samples):
+                look = max(look + 1, int(len(marks) * LOOKS_GROWTH))
+                if _is_narrow(samples, marks, names, first.name, sampling):
+                    break
+        if watch:
+            watch.end()
+    return Measurement(
+        samples=tuple(samples),
+        marks=tuple(marks),
+        steady=all(steady),
+        cache=cache,
+        warmup_seconds=warmed - began,
+        spent=spent,
+        calls=calls,
+        minimum=sampling.samples,
+        started=started,
+    )
+
+
+def _is_spent(rounds: int, seconds: float, sampling: Sampling) -> bool:
+    if rounds >= sampling.samples:
+        return seconds >= sampling.budget_seconds
+    return rounds >= sampling.minimum_samples and seconds >= PATIENCE * sampling.budget_seconds
+
+
+def _are_enough(marks: Sequence[str], wanted: int) -> bool:
+    """Enough rounds that nothing disturbed; or so many in all that waiting for better ones is vain."""
+    return marks.count("") >= wanted or len(marks) >= HOPELESS * wanted
+
+
+def _is_narrow(samples: Sequence[Taken], marks: Sequence[str], names: Sequence[str], clock: str, sampling: Sampling) -> bool:
+    chosen = counted(marks, sampling.samples)
+    values = {name: [sample.seconds for sample in samples if (sample.variant, sample.clock) == (name, clock)] for name in names[:2]}
+    one, *others = ([values[name][index] for index in chosen] for name in names[:2])
+    return not others or ratio_interval(one, others[0]).width <= sampling.width
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the garbage collector, as in ``timeit``."""
     gc.collect()
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for done in range(sampling.samples):
-            if done >= sampling.minimum_samples and now() >= deadline:
-                return Measurement(samples=tuple(samples), complete=False)
-            order.shuffle(names)
-            for name in names:
-                samples.append((name, clock.time(variants[name], calls[name]), calls[name]))
+        yield
     finally:
         if collecting:
             gc.enable()
-    return Measurement(samples=tuple(samples), complete=True)

@@ -19,10 +19,6 @@ STARTUP_SECONDS = 600.0
 """Time a launch may take beside its cells: the container's start and the import of torch, on a slow disk."""
 
 PINNED_VARIABLES: Mapping[str, str] = {
-    # glibc moves its mmap threshold as a process runs, and a convolution then takes 1.1 or 2.6 ms by launch: pin it.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
-    "MALLOC_TOP_PAD_": str(1 << 26),
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     # Workers that compile ahead import torch each, beside the cell that is being timed.

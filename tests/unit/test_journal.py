@@ -9,25 +9,27 @@ import pytest
 from harness.journal import JournalWriter, read_journal
 from harness.launch import outcome
 from harness.process import Ended
-from harness.records import Warn
+from harness.records import Taken, Warn
 
 
 def test_everything_said_is_read(tmp_path: Path) -> None:
-    writer = JournalWriter(tmp_path / "j")
+    writer = JournalWriter(tmp_path / "j", tmp_path / "artifacts")
     writer.phase("eager")
     writer.set(speedup=2.0, batch_size=None)
     writer.warn(Warn.RECOMPILED)
     writer.warn(Warn.RECOMPILED)
-    writer.samples([("eager", 0.5, 3)])
+    writer.samples([Taken("eager", "host", 0.25, 0.5, 3, "contended")])
+    writer.artifact("note").write_text("kept")
     writer.finish("pass")
     journal = read_journal(tmp_path / "j")
     assert (journal.phase, journal.fields, journal.status) == ("eager", {"speedup": 2.0}, "pass")
     assert journal.warnings == ["recompiled"]
-    assert journal.samples == [("eager", 0.5, 3)]
+    assert journal.samples == [Taken("eager", "host", 0.25, 0.5, 3, "contended")]
+    assert (tmp_path / "artifacts" / "note").read_text() == "kept"
 
 
 def test_a_torn_line_and_infinite_numbers_are_passed_over(tmp_path: Path) -> None:
-    writer = JournalWriter(tmp_path / "j")
+    writer = JournalWriter(tmp_path / "j", tmp_path / "artifacts")
     writer.set(speedup=1.5, backend_error=float("inf"), eager_error=float("nan"))
     with (tmp_path / "j").open("a") as file:
         file.write('[1]\n{"status": "pa')
@@ -38,7 +40,7 @@ def test_a_torn_line_and_infinite_numbers_are_passed_over(tmp_path: Path) -> Non
 
 def test_a_column_that_does_not_exist_is_a_mistake_of_ours(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="no such column: speedip"):
-        JournalWriter(tmp_path / "j").set(speedip=1)
+        JournalWriter(tmp_path / "j", tmp_path / "artifacts").set(speedip=1)
 
 
 def ended(**how: object) -> Ended:
@@ -57,7 +59,7 @@ def ended(**how: object) -> Ended:
     ],
 )
 def test_a_silent_end_has_a_status_and_names_its_phase(tmp_path: Path, how: dict[str, object], status: str) -> None:
-    JournalWriter(tmp_path / "j").phase("first call")
+    JournalWriter(tmp_path / "j", tmp_path / "artifacts").phase("first call")
     found, reason = outcome(read_journal(tmp_path / "j"), ended(**how), 5.0)
     assert found == status
     assert "'first call'" in reason

@@ -36,7 +36,8 @@ def test_a_launch_leaves_rows_samples_logs_and_facts(tmp_path: Path) -> None:
     assert "the harness has no backend 'unheard-of'" in rows[1]["reason"]
     assert rows[1]["speedup"] == ""
     samples = list(read_fields(tmp_path / "samples.csv"))
-    assert [sample["index"] for sample in samples] == [str(index) for index in range(10)]
+    assert len(samples) >= 2 * 5
+    assert [sample["index"] for sample in samples] == [str(index) for index in range(len(samples))]
     assert all((tmp_path / row["log"]).exists() for row in rows)
     facts = json.loads((tmp_path / "launch.json").read_text())
     assert facts["machine"]["cores"] >= 1

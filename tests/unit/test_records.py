@@ -103,7 +103,9 @@ def test_cutting_leaves_whole_lines_only(tmp_path: Path, content: bytes) -> None
 
 def test_samples_keep_every_digit(tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
-    sample = Sample(launch=1, attempt=0, cell="c", variant="eager", index=3, seconds=1.0000000000000002e-06, calls=7)
+    sample = Sample(
+        launch=1, attempt=0, cell="c", variant="eager", clock="host", index=3, started_seconds=0.1, seconds=1.0000000000000002e-06, calls=7
+    )
     append_samples(path, [sample])
     (fields,) = read_fields(path)
     assert float(fields["seconds"]) == sample.seconds

@@ -27,7 +27,10 @@ def leave(directory: Path, *cells: str) -> None:
         cell = Cell(workload=name, backend="eager")
         log = directory / "logs" / f"{index:04d}.log"
         log.write_text(name)
-        samples = [Sample(launch=0, attempt=0, cell=cell.id, variant="eager", index=i, seconds=0.1, calls=1) for i in range(3)]
+        samples = [
+            Sample(launch=0, attempt=0, cell=cell.id, variant="eager", clock="host", index=i, started_seconds=i, seconds=0.1, calls=1)
+            for i in range(3)
+        ]
         append_samples(directory / files.SAMPLES, samples)
         append_rows(directory / files.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "", log=f"logs/{log.name}")])
 

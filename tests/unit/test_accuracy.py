@@ -1,76 +1,14 @@
-"""Sampling and accuracy: exact numbers from clocks that are made up, real tensors for the rest."""
+"""Accuracy: is a result right, and how large is its error?"""
 
 from __future__ import annotations
 
 import math
-import random
-import time
 
 import pytest
 import torch
 
-from harness.cell import Sampling
 from harness.measure.accuracy import compare, default_tolerance, relative_error
-from harness.measure.clock import CpuClock
-from harness.measure.sampling import calls_per_sample, interleave
-from harness.protocols import Call, Tolerance
-
-
-class FakeClock:
-    """Every call takes what its function says."""
-
-    resolution_seconds = 1e-9
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def time(self, call: Call, calls: int) -> float:
-        started = self.now
-        for _ in range(calls):
-            self.now += call()  # type: ignore[operator]  # the calls of these tests return their duration
-        return (self.now - started) / calls
-
-    def synchronize(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize(("seconds", "calls"), [(1e-6, 1000), (3e-4, 4), (1e-3, 1), (2.0, 1)])
-def test_a_sample_is_as_long_as_asked(seconds: float, calls: int) -> None:
-    found = calls_per_sample(lambda: seconds, FakeClock(), 1e-3)
-    assert found * seconds >= 1e-3 * 0.999
-    assert found <= calls * 1.1 + 1
-
-
-def test_a_disturbed_trial_does_not_make_samples_short() -> None:
-    durations = iter([1.0, *[1e-5] * 1_000_000])
-    assert calls_per_sample(lambda: next(durations), FakeClock(), 1e-3) >= 100
-
-
-def test_variants_are_interleaved_in_random_order() -> None:
-    clock = FakeClock()
-    sampling = Sampling(samples=40, budget_seconds=1e9)
-    found = interleave({"a": lambda: 1.0, "b": lambda: 2.0}, clock, sampling, random.Random(1), now=lambda: clock.now)
-    assert found.complete
-    assert found.seconds("a") == [1.0] * 40
-    assert found.seconds("b") == [2.0] * 40
-    rounds = [(found.samples[i][0], found.samples[i + 1][0]) for i in range(0, 80, 2)]
-    assert all({first, second} == {"a", "b"} for first, second in rounds)
-    assert 8 < sum(first == "a" for first, _ in rounds) < 32
-
-
-def test_a_spent_budget_ends_early_but_not_before_the_minimum() -> None:
-    clock = FakeClock()
-    found = interleave(
-        {"a": lambda: 1.0}, clock, Sampling(samples=30, minimum_samples=5, budget_seconds=2.0), random.Random(1), now=lambda: clock.now
-    )
-    assert not found.complete
-    assert len(found.samples) == 5
-
-
-def test_the_clock_measures_what_sleeps() -> None:
-    measured = CpuClock().time(lambda: time.sleep(0.02), 3)
-    assert 0.02 <= measured < 0.2
-
+from harness.protocols import Tolerance
 
 FP32 = default_tolerance("inference", "float32")
 

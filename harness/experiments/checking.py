@@ -1,0 +1,155 @@
+"""Is the backend's result right? Checked on the very callable that is timed afterwards."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils import _pytree as pytree
+
+from harness.cell import Cell
+from harness.experiments.steps import Step, make_step
+from harness.measure.accuracy import compare_groups, default_tolerance, relative_error
+from harness.protocols import Backend, Clock, Evidence, Outputs, Report, Results, Subject, Unsupported
+from harness.records import Status, Warn
+from harness.workloads.subjects import cast_floating
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What passed, ready to be timed."""
+
+    eager: Step
+    backend: Step
+    """Runs on eager's inputs."""
+    evidence: Evidence
+    prepare_seconds: float
+    first_call_seconds: float
+
+
+def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: int, report: Report) -> Checked | str:
+    """Eager twice, float64, the backend: what may be timed, or the status of what may not."""
+    tolerance = subject.tolerance or default_tolerance(cell.mode, cell.precision)
+    report.set(tolerance=tolerance.absolute_and_relative)
+
+    report.phase("eager")
+    pristine = copy_of(subject)
+    eager = step_of(subject, cell)
+    first = seeded(eager, seed)
+    if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(first["outputs"])):
+        raise Unsupported("the workload returns no tensor: there is nothing to compare, and so nothing that could be right")
+    second = seeded(step_of(copy_of(pristine), cell), seed)
+    repeated = compare_groups(first, second, None, tolerance)
+    if not repeated.same:
+        report.set(reason=f"two runs of eager differ: {repeated.reason}")
+        return Status.EAGER_TWO_RUNS_DIFFER
+    del second
+
+    report.phase("reference")
+    reference = _reference(pristine, cell, seed, report)
+
+    # From here on ``pristine`` is the backend's: its model is in the state that eager's was in before its first call.
+    first_call = call_first(pristine, backend, clock, cell, seed, report)
+
+    report.phase("evidence")
+    evidence = backend.evidence()
+    report.set(**evidence.columns, evidence=json.dumps(evidence.details, sort_keys=True, default=str))
+    if evidence.diagnostics:
+        report.artifact("compile.json").write_text(json.dumps(evidence.diagnostics, indent=1, default=str), encoding="utf-8")
+    if evidence.columns.get("graph_breaks"):
+        report.warn(Warn.GRAPH_BREAKS)
+
+    report.phase("check")
+    report.set(eager_error=_error(first, reference), backend_error=_error(first_call.results, reference))
+    checked = compare_groups(first, first_call.results, reference, tolerance)
+    if not checked.same:
+        report.set(reason=checked.reason)
+        return Status.FAIL_ACCURACY
+    # Both are timed on the same tensors: where a copy lies in memory makes it up to a third faster or slower.
+    share_tensors(pristine.model, subject.model)
+    backend_step = step_of(dataclasses.replace(pristine, inputs=subject.inputs), cell, first_call.function)
+    return Checked(
+        eager=eager,
+        backend=backend_step,
+        evidence=evidence,
+        prepare_seconds=first_call.prepare_seconds,
+        first_call_seconds=first_call.seconds,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstCall:
+    function: Callable[..., Outputs]
+    results: Results
+    prepare_seconds: float
+    seconds: float
+
+
+def call_first(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: int, report: Report) -> FirstCall:
+    """Prepare the backend and make its first call."""
+    report.phase("prepare")
+    began = time.perf_counter()
+    function = backend.prepare(subject)
+    step = step_of(subject, cell, function)
+    report.phase("first call")
+    started = time.perf_counter()
+    results = seeded(step, seed)
+    clock.synchronize()
+    return FirstCall(function=function, results=results, prepare_seconds=started - began, seconds=time.perf_counter() - started)
+
+
+def copy_of(subject: Subject) -> Subject:
+    """A copy that shares no tensor: in-place work of one run must not reach the next."""
+    inputs = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), subject.inputs)
+    return dataclasses.replace(subject, model=copy.deepcopy(subject.model), inputs=inputs)
+
+
+def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | None = None) -> Step:
+    """The cell's step of a subject, through ``function`` in place of its model."""
+    return make_step(subject.model if function is None else function, subject, mode=cell.mode, precision=cell.precision, device=cell.device)
+
+
+def seeded(step: Step, seed: int) -> Results:
+    """Results of one call, with the same random numbers (dropout) whoever runs it."""
+    torch.manual_seed(seed)
+    return step.results()
+
+
+def share_tensors(source: torch.nn.Module, target: torch.nn.Module) -> None:
+    """Let ``target`` use the memory of ``source``'s parameters and buffers, where the backend has left them as they were laid out."""
+    theirs = {**dict(source.named_parameters()), **dict(source.named_buffers())}
+    for name, ours in (*target.named_parameters(), *target.named_buffers()):
+        other = theirs.get(name)
+        if other is not None and (ours.shape, ours.dtype, ours.device, ours.stride()) == (
+            other.shape,
+            other.dtype,
+            other.device,
+            other.stride(),
+        ):
+            ours.data = other.data
+
+
+def _error(results: Results, reference: Results | None) -> float | None:
+    """The largest relative error over all groups of results."""
+    if reference is None:
+        return None
+    errors = [relative_error(results[group], reference[group]) for group in reference]
+    return max((error for error in errors if error is not None), default=None)
+
+
+def _reference(subject: Subject, cell: Cell, seed: int, report: Report) -> Results | None:
+    """The results in float64, from the same (already rounded) weights and inputs; None, with a warning, where that does not run."""
+    exact = copy_of(subject)
+    try:
+        exact.model = exact.model.to(torch.float64)
+        exact.inputs = cast_floating(exact.inputs, torch.float64)
+        return seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=cell.device), seed)
+    except Exception as error:  # noqa: BLE001  # a workload may object to float64 in any way it likes
+        report.warn(Warn.NO_FP64_REFERENCE)
+        print(f"no float64 reference: {error}", flush=True)
+        return None

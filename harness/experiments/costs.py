@@ -1,0 +1,101 @@
+"""What a call costs besides time: memory, energy, copies; and its time without a host, in a CUDA graph.
+
+After the samples, so that nothing of it is in them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+from harness.cell import Cell, LaunchSpec
+from harness.experiments.checking import Checked
+from harness.experiments.steps import Step
+from harness.experiments.timing import BACKEND, EAGER
+from harness.measure import nvml
+from harness.measure.clock import GRAPH, HOST
+from harness.measure.energy import energy_per_call, find_meter
+from harness.measure.memory import held_bytes, peak_of, snapshot
+from harness.measure.sampling import Measurement
+from harness.protocols import Call, Clock, Report, Subject
+from harness.records import Taken
+
+BYTES_PER_GIGABYTE = 1e9
+"""The ancestor's."""
+REPLAYS = 30
+
+
+def report_costs(
+    checked: Checked, measured: Measurement, subject: Subject, clock: Clock, cell: Cell, spec: LaunchSpec, report: Report
+) -> None:
+    steps = {EAGER: checked.eager, BACKEND: checked.backend}
+    report.phase("memory")
+    _report_memory(steps, subject, clock, spec, report)
+    report.phase("energy")
+    if spec.sampling.energy_seconds > 0:
+        _report_energy(steps, measured, clock, spec.sampling.energy_seconds, report)
+    report.phase("transfer")
+    report.set(transfer_seconds=clock.transfer_seconds(subject.inputs, steps[BACKEND].call()))
+    report.phase("graph")
+    # Last: a failed capture can leave a CUDA context in a state that nobody should measure in.
+    for variant, step in steps.items():
+        _report_graph(variant, step.call, clock, measured.started, report)
+
+
+def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec: LaunchSpec, report: Report) -> None:
+    held = held_bytes(subject.model, subject.inputs)
+    report.set(held_bytes=held)
+    totals = {}
+    for variant, step in steps.items():
+        for each in steps.values():
+            each.release()
+        peak = peak_of(step.call, clock.device)
+        if peak.beyond_bytes is None:
+            print(f"no peak memory: {peak.reason}", flush=True)
+            return
+        totals[variant] = held + peak.beyond_bytes
+        report.set(**{f"{variant}_peak_beyond_bytes": peak.beyond_bytes, f"{variant}_peak_reserved_bytes": peak.reserved_bytes})
+        if spec.memory_snapshot:
+            snapshot(step.call, report.artifact(f"memory-{variant}.pickle"))
+    report.set(
+        eager_peak_mem=totals[EAGER] / BYTES_PER_GIGABYTE,
+        dynamo_peak_mem=totals[BACKEND] / BYTES_PER_GIGABYTE,
+        compression_ratio=totals[EAGER] / totals[BACKEND] if totals[BACKEND] else None,
+    )
+    if clock.device == "cuda" and (gpu := nvml.of_torch_device(0)) is not None:
+        report.set(process_gpu_bytes=gpu.process_bytes())
+
+
+def _report_energy(steps: dict[str, Step], measured: Measurement, clock: Clock, energy_seconds: float, report: Report) -> None:
+    gpu = nvml.of_torch_device(0) if clock.device == "cuda" else None
+    meter = find_meter(clock.device, gpu)
+    if meter is None:
+        return
+    for variant, step in steps.items():
+        seconds = statistics.median(measured.seconds(variant, HOST))
+        energy = energy_per_call(_batch(step.call, clock), seconds, meter, minimum_seconds=energy_seconds)
+        if energy is not None:
+            report.set(**{f"{variant}_joules": energy.joules_per_call, f"{variant}_watts": energy.watts})
+
+
+def _batch(call: Call, clock: Clock) -> Callable[[int], None]:
+    def batch(calls: int) -> None:
+        for _ in range(calls):
+            call()
+        clock.synchronize()
+
+    return batch
+
+
+def _report_graph(variant: str, call: Call, clock: Clock, origin: float, report: Report) -> None:
+    try:
+        replay = clock.replay(call)
+    except Exception as error:  # noqa: BLE001  # a call that cannot be captured says so in its own way
+        print(f"{variant} cannot be captured in a CUDA graph: {type(error).__name__}: {error}", flush=True)
+        return
+    if replay is None:
+        return
+    samples = [Taken(variant, GRAPH, time.monotonic() - origin, replay(), 1) for _ in range(REPLAYS)]
+    report.samples(samples)
+    report.set(**{f"{variant}_graph_seconds": statistics.median(sample.seconds for sample in samples)})

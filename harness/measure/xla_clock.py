@@ -1,0 +1,40 @@
+"""The clock of an XLA device: lazy graphs are cut and waited for, so that a call is the work that it asks for."""
+
+from __future__ import annotations
+
+from harness.measure.clock import HOT, WaitingGauge
+from harness.measure.transfer import transfer_seconds
+from harness.protocols import Call, Gauge, Unsupported
+
+
+class XlaClock:
+    """Host time alone: XLA has no events that a program could read.
+
+    What was recorded before a sample is cut off, executed and waited for before the clock starts; what a call records is cut, executed
+    and waited for before it stops.
+    """
+
+    device = "xla"
+
+    def __init__(self, cache: str = HOT) -> None:
+        try:
+            import torch_xla
+            from torch_xla.core import xla_model
+        except ImportError as error:
+            raise Unsupported(f"this image has no torch_xla: {error}") from None
+        self._sync = torch_xla.sync
+        self._wait = xla_model.wait_device_ops
+        self.gauges: tuple[Gauge, ...] = (WaitingGauge(self.synchronize, self.synchronize),)
+
+    def synchronize(self) -> None:
+        self._sync()
+        self._wait()
+
+    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
+        return HOT
+
+    def replay(self, call: Call) -> None:
+        return None
+
+    def transfer_seconds(self, inputs: object, outputs: object) -> float:
+        return transfer_seconds(inputs, outputs, self.device, self.synchronize)

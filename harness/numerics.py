@@ -1,0 +1,21 @@
+"""Settings of torch that change results and speed, made the same for everything that a cell's process does."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from harness.cell import Numerics
+
+
+def apply(numerics: Numerics) -> None:
+    """Before anything runs on a device: cuBLAS reads its variable once."""
+    torch.backends.cuda.matmul.allow_tf32 = numerics.tf32
+    torch.backends.cudnn.allow_tf32 = numerics.tf32
+    torch.backends.cudnn.benchmark = numerics.cudnn_benchmark
+    torch.backends.cudnn.deterministic = numerics.deterministic
+    if numerics.deterministic:
+        # Source: https://docs.nvidia.com/cuda/cublas, "Results reproducibility".
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(numerics.deterministic)

@@ -1,0 +1,182 @@
+"""Sampling: exact numbers from a clock that is made up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from harness.cell import Sampling
+from harness.measure.clock import calls_for
+from harness.measure.sampling import Measurement, counted, interleave, one_call_seconds, warm_up
+from harness.protocols import Call, Gauge
+
+Duration = Callable[[], float]
+
+
+class FakeGauge:
+    """Every call takes what its function says."""
+
+    name = "host"
+    resolution_seconds = 1e-9
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.empty: Call = lambda: 0.0
+
+    def time(self, call: Call, calls: int) -> float:
+        started = self.now
+        for _ in range(calls):
+            self.now += call()  # type: ignore[operator]  # the calls of these tests return their duration
+        return (self.now - started) / calls
+
+    def calls(self, one_call: float, minimum: float) -> int:
+        return calls_for(max(minimum, 1000 * self.resolution_seconds), one_call)
+
+
+class FakeClock:
+    device = "fake"
+
+    def __init__(self) -> None:
+        self.gauge = FakeGauge()
+        self.gauges: tuple[Gauge, ...] = (self.gauge,)
+        self.settled: list[tuple[float, str | None]] = []
+
+    def synchronize(self) -> None:
+        pass
+
+    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
+        self.settled.append((shortest_call_seconds, state))
+        return state or "hot"
+
+    def replay(self, call: Call) -> None:
+        return None
+
+    def transfer_seconds(self, inputs: object, outputs: object) -> None:
+        return None
+
+
+class FakeWatch:
+    """Marks the rounds that it is told to."""
+
+    def __init__(self, marked: Callable[[int], bool]) -> None:
+        self.marked = marked
+        self.rounds = 0
+        self.said: list[str] = []
+
+    def begin(self) -> None:
+        self.said.append("begin")
+
+    def mark(self, seconds: float) -> str:
+        assert seconds > 0
+        self.rounds += 1
+        return "contended" if self.marked(self.rounds - 1) else ""
+
+    def end(self) -> None:
+        self.said.append("end")
+
+
+def take(variants: dict[str, Duration], sampling: Sampling, watch: FakeWatch | None = None, state: str | None = None) -> Measurement:
+    clock = FakeClock()
+    return interleave(variants, clock, sampling, random.Random(1), watch=watch, state=state, now=lambda: clock.gauge.now)
+
+
+def noisy(seconds: float, spread: float, seed: int) -> Duration:
+    numbers = random.Random(seed)
+    return lambda: seconds * numbers.lognormvariate(0.0, spread)
+
+
+@pytest.mark.parametrize("seconds", [1e-7, 1e-6, 3e-4, 1e-3, 2.0])
+def test_a_sample_is_as_long_as_asked(seconds: float) -> None:
+    found = take({"a": lambda: seconds, "b": lambda: seconds}, Sampling(samples=6, minimum_sample_seconds=1e-3, budget_seconds=1e9))
+    calls = found.calls["a", "host"]
+    assert calls * seconds >= 1e-3 * 0.999
+    assert (calls - 1) * seconds < 1e-3
+
+
+def test_a_disturbed_trial_does_not_make_samples_short() -> None:
+    durations = iter([1.0, *[1e-5] * 1_000_000])
+    assert one_call_seconds(lambda: next(durations), FakeGauge()) == pytest.approx(1e-5)
+
+
+def test_variants_are_interleaved_in_random_order() -> None:
+    found = take({"a": lambda: 1.0, "b": lambda: 2.0}, Sampling(samples=40, budget_seconds=1e9))
+    assert found.seconds("a", "host") == [1.0] * 40
+    assert found.seconds("b", "host") == [2.0] * 40
+    rounds = [(found.samples[i].variant, found.samples[i + 1].variant) for i in range(0, 80, 2)]
+    assert all({first, second} == {"a", "b"} for first, second in rounds)
+    assert 8 < sum(first == "a" for first, _ in rounds) < 32
+    assert [sample.started_seconds for sample in found.samples] == sorted(sample.started_seconds for sample in found.samples)
+    assert found.samples[0].started_seconds == 0
+
+
+def test_sampling_goes_on_until_the_interval_is_narrow() -> None:
+    quiet = take({"a": noisy(1e-3, 0.001, 1), "b": noisy(1e-3, 0.001, 2)}, Sampling(samples=30, budget_seconds=1e9))
+    loud = take({"a": noisy(1e-3, 0.05, 1), "b": noisy(1e-3, 0.05, 2)}, Sampling(samples=30, budget_seconds=1e9))
+    assert len(quiet.marks) == 30
+    assert len(loud.marks) > 100
+    for found in (quiet, loud):
+        assert found.ratio("a", "b", "host").width <= 0.01
+        assert not found.spent
+
+
+def test_a_spent_budget_ends_it_with_the_wanted_rounds() -> None:
+    found = take({"a": noisy(1e-3, 0.5, 1), "b": noisy(1e-3, 0.5, 2)}, Sampling(samples=30, budget_seconds=0.5))
+    assert found.spent
+    assert 30 <= len(found.marks) <= 0.5 / 2e-3 * 1.2
+    assert found.ratio("a", "b", "host").width > 0.01
+
+
+def test_calls_so_long_that_patience_ends_leave_a_few_rounds() -> None:
+    found = take({"a": lambda: 1.0}, Sampling(samples=30, minimum_samples=5, budget_seconds=2.0))
+    assert found.spent
+    assert len(found.marks) == 8
+
+
+def test_disturbed_rounds_are_marked_and_left_out_where_others_are_enough() -> None:
+    watch = FakeWatch(lambda index: index % 3 == 0)
+    found = take({"a": lambda: 1.0, "b": lambda: 1.0}, Sampling(samples=30, budget_seconds=1e9), watch)
+    assert watch.said == ["begin", "end"]
+    assert len(found.seconds("a", "host")) >= 30
+    assert all(index % 3 for index in found.counted)
+    assert {sample.mark for sample in found.samples[:2]} == {"contended"}
+    assert {sample.mark for sample in found.samples[2:6]} == {""}
+
+
+def test_where_every_round_is_disturbed_all_count() -> None:
+    assert counted(["contended"] * 40 + [""] * 5, 30) == list(range(45))
+    assert counted(["contended"] * 40 + [""] * 30, 30) == list(range(40, 70))
+    found = take({"a": lambda: 1.0, "b": lambda: 1.0}, Sampling(samples=30, budget_seconds=1e9), FakeWatch(lambda index: True))
+    assert len(found.counted) == len(found.marks) == 90
+
+
+def test_warming_up_waits_for_what_gets_faster() -> None:
+    gauge, calls = FakeGauge(), 0
+
+    def slow_at_first() -> float:
+        nonlocal calls
+        calls += 1
+        return 0.01 * (1 + 20 / calls)
+
+    assert warm_up(slow_at_first, gauge, 1e9, lambda: gauge.now)
+    assert calls > 40
+    steady, calls = FakeGauge(), 0
+    assert warm_up(lambda: 0.01, steady, 1e9, lambda: steady.now)
+    assert steady.now == pytest.approx(0.11)
+
+
+def test_warming_up_is_given_up_when_its_time_is_spent() -> None:
+    gauge, calls = FakeGauge(), 0
+
+    def ever_faster() -> float:
+        nonlocal calls
+        calls += 1
+        return float(0.97**calls)
+
+    assert not warm_up(ever_faster, gauge, 5.0, lambda: gauge.now)
+
+
+def test_what_earlier_launches_chose_is_passed_to_the_clock() -> None:
+    assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9), state="cold").cache == "cold"
+    assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9)).cache == "hot"
