@@ -105,6 +105,12 @@ host_session("overhead", "Benchmark: this harness beside a fresh interpreter per
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
+def fidelity(session: nox.Session) -> None:
+    """Benchmark: are the numbers true? -- STUDY [options] (known, agreement, aa, planted, modes, efficiency, memory, table)"""
+    run(session, "dev", "tests.benchmarks.fidelity", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["dev"], default=False)
 def lock(session: nox.Session) -> None:
     """Make the locks anew from their requirements.in: -- [NAME...] [--find-links DIR]"""
     run(session, "dev", "matrix", "lock", *session.posargs)

@@ -10,7 +10,13 @@ import os
 import shutil
 from pathlib import Path
 
-FOLDERS = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
+FOLDERS = {
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+    # Of the driver (PTX) and of torch's own run-time compilation.
+    "CUDA_CACHE_PATH": "cuda",
+    "PYTORCH_KERNEL_CACHE_PATH": "torch",
+}
 """Variables by which backends find their caches, and their folders."""
 
 

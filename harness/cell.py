@@ -57,7 +57,7 @@ class Sampling:
 
     samples: int = 30
     """Rounds (a sample of each variant by each clock) that are taken at least."""
-    minimum_samples: int = 5
+    minimum_samples: int = 6
     """Rounds that are taken even where calls are so long that ``PATIENCE`` budgets are spent."""
     width: float = 0.01
     """Wanted width of the 95 % interval of the ratio, relative to it."""
@@ -109,7 +109,9 @@ class LaunchSpec:
     memory_snapshot: bool = False
     """Keep the history of the GPU allocator over one call (``artifacts/``)."""
     ceilings: Mapping[str, Any] | None = None
-    """What the machine can do, by device (``harness.measure.ceilings``); None: the launch measures it, and writes it down."""
+    """What the machine can do, by device (``harness.measure.ceilings``), as earlier launches of the run found it."""
+    measure_ceilings: bool = True
+    """Measure them of devices that have none yet, and write them down; rows of a device without have no share of a limit."""
     hot: tuple[str, ...] = ()
     """Cells (ids) that earlier launches of the run measured with a hot cache, for being too short: so does this one."""
     cold: tuple[str, ...] = ()

@@ -22,16 +22,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 from harness import allocator, caches, catalog, facts, records
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
-from harness.records import Row, Sample, Status
+from harness.records import Row, Sample, Status, Warn
 
 CEILINGS = "ceilings.json"
+COST_PHASES = frozenset({"memory", "energy", "transfer", "graph"})
+"""Phases of a cell that come after its result was checked and its times were written down."""
 PRELOAD = ("torch", "harness.worker")
 """Modules without which no cell runs."""
 
@@ -51,8 +53,8 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
     # Before torch is imported: what is allocated earlier is where it is.
     memory = allocator.pin() if spec.pin_allocator else allocator.describe()
     missing = _preload(spec)
-    about: dict[str, object] = {"machine": facts.machine(), **facts.environment(), "allocator": memory.as_facts()}
     startup_seconds = facts.process_age_seconds()
+    about: dict[str, object] = {"machine": facts.machine(), **facts.environment(), "allocator": memory.as_facts()}
     if missing is None:
         about.update(facts.torch_facts(), startup_seconds=startup_seconds)
     write_json(directory / FACTS, about)
@@ -95,23 +97,26 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
     devices = dict.fromkeys(cell.device for cell in spec.cells)
     path = directory / CEILINGS
 
-    def look() -> None:
-        found: dict[str, object] = {"gpus": facts.gpus()}
-        if spec.ceilings is None:
-            found["ceilings"] = ceilings.of_devices(devices)
-        write_json(path, found)
-
     from harness.measure import ceilings
 
+    known = ceilings.readable(spec.ceilings or {})
+
+    def look() -> None:
+        found: dict[str, object] = {"gpus": facts.gpus()}
+        write_json(path, found)
+        if spec.measure_ceilings:
+            if spec.threads is not None:
+                ceilings.use_threads(spec.threads)
+            write_json(path, {**found, "ceilings": ceilings.of_devices(device for device in devices if device not in known)})
+
     run_process(look, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "machine.log", stop=launch.stop)
-    try:
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        # Where this fails its log says why. Cells are measured all the same, and have no share of a limit.
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # Its log says why. Cells are measured all the same, and have no share of a limit.
-        return launch
-    path.unlink()
+        path.unlink()
     write_json(directory / FACTS, {**about, **found})
-    return dataclasses.replace(launch, spec=dataclasses.replace(spec, ceilings=found.get("ceilings", spec.ceilings)))
+    return dataclasses.replace(launch, spec=dataclasses.replace(spec, ceilings={**known, **found.get("ceilings", {})}))
 
 
 def _warm_up(launch: Launch) -> None:
@@ -137,19 +142,18 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
     write_json(directory / RUNNING, {"cell": cell.id, "index": index})
     started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     own_caches = launch.caches / f"{index:04d}"
-    if spec.fresh_caches:
-        caches.begin(own_caches, launch.first_caches)
     try:
+        if spec.fresh_caches:
+            caches.begin(own_caches, launch.first_caches)
         ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
         status, reason = outcome(journal, ended, spec.timeout_seconds)
-        fields = dict(journal.fields)
-        if status == Status.PASS and spec.warm_compile and spec.fresh_caches and "compilation_latency" in fields:
-            ended_again, second = _run_cell(index, cell, launch, own_caches, again=True)
-            status, reason = outcome(second, ended_again, spec.timeout_seconds)
-            reason = reason and f"in a second process, which found the compile caches of the first: {reason}"
-            fields.update(_warm_fields(fields, second))
+        if status == Status.PASS and spec.warm_compile and spec.fresh_caches and "compilation_latency" in journal.fields:
+            reason = _compile_again(index, cell, launch, own_caches, journal) or reason
+    except OSError as error:
+        return row_of(cell, spec, Status.INFRA_ERROR, f"no room for compile caches or logs: {error}", started_at=started_at), []
     finally:
         shutil.rmtree(own_caches, ignore_errors=True)
+    fields = dict(journal.fields)
     for name in ("first_result_seconds", "warm_first_result_seconds"):
         # A cell's process knows only what came after it was forked.
         if isinstance(value := fields.get(name), float):
@@ -183,13 +187,19 @@ def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again
         path.unlink(missing_ok=True)
 
 
-def _warm_fields(first: dict[str, object], second: Journal) -> dict[str, object]:
-    """What the second process adds to the row."""
+def _compile_again(index: int, cell: Cell, launch: Launch, own_caches: Path, first: Journal) -> str:
+    """Add to the first process' journal what a second one finds in its caches. What went wrong there; empty where nothing did."""
+    ended, second = _run_cell(index, cell, launch, own_caches, again=True)
     fields = {name: value for name, value in second.fields.items() if name.startswith("warm_")}
-    call, latency = fields.get("warm_first_call_seconds"), first.get("backend_latency_seconds")
-    if isinstance(call, float) and isinstance(latency, float):
-        fields["warm_compilation_seconds"] = call - latency
-    return fields
+    whole, latency = fields.get("warm_compilation_seconds"), first.fields.get("backend_latency_seconds")
+    if isinstance(whole, float) and isinstance(latency, float):
+        fields["warm_compilation_seconds"] = max(0.0, whole - latency)
+    first.fields.update(fields)
+    status, reason = outcome(second, ended, launch.spec.timeout_seconds)
+    if status == Status.PASS:
+        return ""
+    first.warnings.append(Warn.WARM_COMPILE_FAILED.value)
+    return f"in a second process, with the first one's compile caches: {status}: {reason}"
 
 
 def log_name(index: int) -> str:
@@ -207,13 +217,27 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
     if journal.status is not None:
         return journal.status, journal.reason
     where = f"during {journal.phase!r}"
+    if journal.phase in COST_PHASES:
+        # Checked and timed: what came after takes nothing of that away.
+        journal.warnings.append(Warn.COSTS_INCOMPLETE.value)
+        return Status.PASS, f"the process ended {where}: {_end_of(ended, timeout_seconds)}"
     if ended.timed_out:
-        return Status.TIMEOUT, f"not done after {timeout_seconds:g} s, ended {where}"
+        return Status.TIMEOUT, f"{_end_of(ended, timeout_seconds)} {where}"
     if ended.out_of_memory:
-        return Status.OOM, f"killed by the kernel for want of memory {where}"
+        return Status.OOM, f"{_end_of(ended, timeout_seconds)} {where}"
     if ended.signal is not None:
-        return Status.crash(signal_name(ended.signal)), f"killed by {signal_name(ended.signal)} {where}; the log has its last stack"
-    return Status.crash(f"exit{ended.exit_code}"), f"the process left with exit code {ended.exit_code} {where}, without finishing"
+        return Status.crash(signal_name(ended.signal)), f"{_end_of(ended, timeout_seconds)} {where}; the log has its last stack"
+    return Status.crash(f"exit{ended.exit_code}"), f"{_end_of(ended, timeout_seconds)} {where}, without finishing"
+
+
+def _end_of(ended: Ended, timeout_seconds: float) -> str:
+    if ended.timed_out:
+        return f"not done after {timeout_seconds:g} s, ended"
+    if ended.out_of_memory:
+        return "killed by the kernel for want of memory"
+    if ended.signal is not None:
+        return f"killed by {signal_name(ended.signal)}"
+    return f"the process left with exit code {ended.exit_code}"
 
 
 def _preload(spec: LaunchSpec) -> str | None:

@@ -121,6 +121,16 @@ class Gauge(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Captured calls."""
+
+    seconds: Callable[[], float]
+    """Replays them and returns seconds per call."""
+    calls: int
+    """How many one reading is of."""
+
+
 class Clock(Protocol):
     """Times calls on one device: the same protocol for every backend, so that rows can be compared."""
 
@@ -133,14 +143,18 @@ class Clock(Protocol):
         ...
 
     def settle(self, shortest_call_seconds: float, state: str | None) -> str:
-        """Choose the state of the cache, ``cold`` or ``hot``, for all variants of a cell, and return it.
+        """Choose the state of the cache, ``cold`` or ``hot``, for all variants of a cell, and return it; empty where it is as found.
 
         state: what earlier launches chose; None leaves it to the clock, which cannot keep the cache cold for calls that are too short.
         """
         ...
 
-    def replay(self, call: Call) -> Callable[[], float] | None:
-        """Capture calls once; what is returned replays them and returns seconds per call. None where the device has no such thing.
+    def release(self) -> None:
+        """Let go of what the clock itself holds on the device; it is taken again when it is needed."""
+        ...
+
+    def replay(self, call: Call) -> Replay | None:
+        """Capture calls once, to replay them. None where the device has no such thing.
 
         Raises any exception for a call that cannot be captured.
         """

@@ -82,7 +82,11 @@ class Warn(str, Enum):
     POWER_CAPPED = "power_capped"
     """The work takes more power than the GPU may draw: its clock goes by that, here as anywhere. No sample is marked for it."""
     UNPINNED_ALLOCATOR = "unpinned_allocator"
-    """The C library's allocator moves its thresholds as it runs: latencies can differ by launch."""
+    """The allocator is as the image has it; glibc's moves its thresholds as it runs: latencies can differ by launch."""
+    COSTS_INCOMPLETE = "costs_incomplete"
+    """Memory, energy, copies or graph time could not be measured, after the times were; the reason says why."""
+    WARM_COMPILE_FAILED = "warm_compile_failed"
+    """A second process could not use the first one's compile caches, or its result differs; the reason says why."""
     NO_FP64_REFERENCE = "no_fp64_reference"
     """The workload does not run in float64: the result was compared with eager alone."""
     RECOMPILED = "recompiled"
@@ -104,11 +108,12 @@ class Row:
     abs_latency: float | None = None
     """Median host time of the backend, in milliseconds."""
     compilation_latency: float | None = None
-    """Seconds of the backend's first call beyond its median host time, from empty caches: compiling, and what it loads for that."""
+    """Seconds of preparing the backend and of its first call, beyond its median host time, from empty caches: compiling, and what it loads
+    for that."""
     compression_ratio: float | None = None
     """``eager_peak_mem / dynamo_peak_mem``."""
     eager_peak_mem: float | None = None
-    """Weights, inputs, and the peak of one warm call beyond them."""
+    """Weights, inputs, and the peak of one warm call beyond them; not what a backend keeps between calls."""
     dynamo_peak_mem: float | None = None
     calls_captured: int | None = None
     unique_graphs: int | None = None
@@ -167,11 +172,11 @@ class Row:
     empty_device_seconds: float | None = None
     """What the device clock reads for a kernel that does nothing."""
     cache: str = ""
-    """State of the device's last-level cache before a call: ``cold`` (flushed) or ``hot``."""
+    """State of a GPU's last-level cache before a call: ``cold`` (flushed) or ``hot``."""
     samples: int | None = None
     """Rounds of samples that count."""
     samples_marked: int | None = None
-    """Rounds taken under throttling or contention: left out where enough others are there."""
+    """Rounds taken under throttling or contention: left out where enough others are there. Empty where nothing tells."""
     eager_calls_per_sample: int | None = None
     """Of the clock that the cell goes by: device time where there is one, else host time."""
     backend_calls_per_sample: int | None = None
@@ -183,7 +188,7 @@ class Row:
     first_call_seconds: float | None = None
     """From empty compile caches."""
     warm_first_call_seconds: float | None = None
-    """In a second process, which finds the first one's compile caches."""
+    """In a second process, which finds the first one's compile caches. Libraries are loaded, by eager calls, before either first call."""
     warm_compilation_seconds: float | None = None
     """``compilation_latency``, of the second process."""
     first_result_seconds: float | None = None
@@ -194,7 +199,7 @@ class Row:
     dynamo_seconds: float | None = None
     """Of the first call: tracing Python to graphs, without the backend's part."""
     backend_compile_seconds: float | None = None
-    """Of the first call: what the backend made of the graphs."""
+    """Of the first call: what the backend made of the graphs, the backward ones included."""
     codegen_seconds: float | None = None
     """Of that: generating code and compiling it."""
     recompiles: int | None = None
@@ -213,7 +218,7 @@ class Row:
     """Most that torch's GPU allocator had taken from the driver."""
     backend_peak_reserved_bytes: int | None = None
     process_gpu_bytes: int | None = None
-    """GPU memory of the whole process, by the driver: what torch's allocator does not know is in it."""
+    """GPU memory of the whole process, both variants', by the driver: what torch's allocator does not know is in it."""
 
     eager_joules: float | None = None
     """Energy of the whole processor or GPU per call, idle power included."""

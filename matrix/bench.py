@@ -195,8 +195,8 @@ def build_settings(matrix: Matrix) -> BuildSettings:
 def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     """The configuration with the command line's changes: what is in force, what the manifest has, and what a resumed run goes by."""
     changed: dict[str, Any] = _with_build_options(matrix, options).model_dump(mode="json")
-    if options.timeout is not None:
-        changed["run"]["timeout_seconds"] = options.timeout
+    given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
+    changed["run"] |= {name: value for name, value in given.items() if value is not None}
     if options.memory is not None:
         for image in changed["images"].values():
             image["container"]["memory"] = options.memory

@@ -114,6 +114,7 @@ class Run(Model):
     )
     minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a host sample; shorter calls are batched")
     budget_seconds: float = Field(default=5.0, gt=0, le=LONGEST_SECONDS, description="time for all samples of a cell")
+    energy_seconds: float = Field(default=1.0, ge=0, le=LONGEST_SECONDS, description="for the energy of a call, where it is told; 0: not")
     cache: Literal["cold", "hot"] = Field(default="cold", description="a GPU's last-level cache before a call: flushed, or as it is")
     warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")

@@ -52,7 +52,7 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
             log=run.log(launch.index, attempt),
             run_directory=run.directory,
             container=settings.matrix.images[launch.image.name].container,
-            deadline_seconds=STARTUP_SECONDS + len(cells) * spec.timeout_seconds,
+            deadline_seconds=STARTUP_SECONDS + len(cells) * processes_per_cell(spec) * spec.timeout_seconds,
         )
         end = engine.run(request, lambda line: say(f"  {line}"))
         was_running = (directory / RUNNING).exists()
@@ -101,6 +101,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
             width=how.interval_width,
             minimum_sample_seconds=how.minimum_sample_seconds,
             budget_seconds=how.budget_seconds,
+            energy_seconds=how.energy_seconds,
             cache=how.cache,
         ),
         numerics=Numerics(tf32=how.tf32, cudnn_benchmark=how.cudnn_benchmark, deterministic=how.deterministic),
@@ -111,6 +112,11 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         hot=tuple(cell for cell in known.hot if cell in mine),
         cold=tuple(cell for cell in known.cold if cell in mine),
     )
+
+
+def processes_per_cell(spec: LaunchSpec) -> int:
+    """Each of which has its own time."""
+    return 2 if spec.warm_compile else 1
 
 
 def _rest(launch: Launch, run: Run) -> tuple[Cell, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import output as files
+from harness.cell import Cell
 from harness.output import row_of
 from harness.records import Sample, Status, Taken, append_rows, append_samples
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
@@ -24,6 +27,10 @@ class Start:
     exit_code: int | None = 0
     reason: str = ""
     raises: type[BaseException] | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """Besides the machine."""
+    caches: Sequence[str] = ()
+    """The states of the cache that its first cells are measured in."""
 
 
 @dataclass
@@ -39,14 +46,15 @@ class FakeEngine:
         self.requests.append(request)
         start = next(self.script)
         cells = request.spec.cells if start.measures is None else request.spec.cells[: start.measures]
-        for cell in cells:
+        for cell, cache in itertools.zip_longest(cells, start.caches, fillvalue=""):
+            assert isinstance(cell, Cell)
             taken = Taken("eager", "host", started_seconds=0.0, seconds=0.5, calls=1)
             sample = Sample(launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, index=0, **taken._asdict())
             append_samples(request.directory / files.SAMPLES, [sample])
-            append_rows(request.directory / files.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0)])
+            append_rows(request.directory / files.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0, cache=cache)])
         if start.dies_in_a_cell:
             (request.directory / files.RUNNING).write_text("{}")
-        (request.directory / files.FACTS).write_text('{"machine": {"cpu": "fake"}}')
+        (request.directory / files.FACTS).write_text(json.dumps({"machine": {"cpu": "fake"}, **start.facts}))
         if start.raises is not None:
             raise start.raises("planted")
         return LaunchEnd(exit_code=start.exit_code, reason=start.reason)

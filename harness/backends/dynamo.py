@@ -53,7 +53,7 @@ class Dynamo:
                 "cache_hits": inductor["fxgraph_cache_hit"],
                 "cache_misses": inductor["fxgraph_cache_miss"],
                 "dynamo_seconds": _difference(spent, "entire_frame_compile", "backend_compile"),
-                "backend_compile_seconds": spent.get("backend_compile"),
+                "backend_compile_seconds": _sum(spent, "backend_compile", "entire_backward_compile"),
                 "codegen_seconds": spent.get("code_gen"),
             },
             details={"frames": dict(counters["frames"]), "graph_break_reasons": sorted(breaks)},
@@ -64,6 +64,11 @@ class Dynamo:
                 "recompile_reasons": sorted({str(metrics.recompile_reason) for metrics in recompiled}),
             },
         )
+
+
+def _sum(spent: Mapping[str, float], *phases: str) -> float | None:
+    known = [spent[phase] for phase in phases if phase in spent]
+    return sum(known) if known else None
 
 
 def _difference(spent: Mapping[str, float], whole: str, part: str) -> float | None:

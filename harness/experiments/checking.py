@@ -13,7 +13,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from harness.cell import Cell
-from harness.experiments.steps import Step, make_step
+from harness.experiments.steps import Step, make_step, results
 from harness.measure.accuracy import compare_groups, default_tolerance, relative_error
 from harness.protocols import Backend, Clock, Evidence, Outputs, Report, Results, Subject, Unsupported
 from harness.records import Status, Warn
@@ -55,12 +55,12 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
 
     # From here on ``pristine`` is the backend's: its model is in the state that eager's was in before its first call.
     first_call = call_first(pristine, backend, clock, cell, seed, report)
+    report.set(first_call_seconds=first_call.seconds)
 
     report.phase("evidence")
     evidence = backend.evidence()
     report.set(**evidence.columns, evidence=json.dumps(evidence.details, sort_keys=True, default=str))
-    if evidence.diagnostics:
-        report.artifact("compile.json").write_text(json.dumps(evidence.diagnostics, indent=1, default=str), encoding="utf-8")
+    write_diagnostics(evidence, report)
     if evidence.columns.get("graph_breaks"):
         report.warn(Warn.GRAPH_BREAKS)
 
@@ -82,6 +82,11 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     )
 
 
+def write_diagnostics(evidence: Evidence, report: Report) -> None:
+    if evidence.diagnostics:
+        report.artifact("compile.json").write_text(json.dumps(evidence.diagnostics, indent=1, default=str), encoding="utf-8")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FirstCall:
     function: Callable[..., Outputs]
@@ -97,10 +102,13 @@ def call_first(subject: Subject, backend: Backend, clock: Clock, cell: Cell, see
     function = backend.prepare(subject)
     step = step_of(subject, cell, function)
     report.phase("first call")
+    prepared = time.perf_counter()
+    torch.manual_seed(seed)
     started = time.perf_counter()
-    results = seeded(step, seed)
+    outputs = step.run()
     clock.synchronize()
-    return FirstCall(function=function, results=results, prepare_seconds=started - began, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return FirstCall(function=function, results=step.collect(outputs), prepare_seconds=prepared - began, seconds=seconds)
 
 
 def copy_of(subject: Subject) -> Subject:
@@ -117,7 +125,7 @@ def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | Non
 def seeded(step: Step, seed: int) -> Results:
     """Results of one call, with the same random numbers (dropout) whoever runs it."""
     torch.manual_seed(seed)
-    return step.results()
+    return results(step)
 
 
 def share_tensors(source: torch.nn.Module, target: torch.nn.Module) -> None:

@@ -5,9 +5,12 @@ After the samples, so that nothing of it is in them.
 
 from __future__ import annotations
 
+import contextlib
+import random
 import statistics
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import Checked
@@ -18,8 +21,8 @@ from harness.measure.clock import GRAPH, HOST
 from harness.measure.energy import energy_per_call, find_meter
 from harness.measure.memory import held_bytes, peak_of, snapshot
 from harness.measure.sampling import Measurement
-from harness.protocols import Call, Clock, Report, Subject
-from harness.records import Taken
+from harness.protocols import Call, Clock, Replay, Report, Subject
+from harness.records import Taken, Warn
 
 BYTES_PER_GIGABYTE = 1e9
 """The ancestor's."""
@@ -29,21 +32,35 @@ REPLAYS = 30
 def report_costs(
     checked: Checked, measured: Measurement, subject: Subject, clock: Clock, cell: Cell, spec: LaunchSpec, report: Report
 ) -> None:
+    """What cannot be measured costs the cell nothing but that: its times are written down."""
     steps = {EAGER: checked.eager, BACKEND: checked.backend}
-    report.phase("memory")
-    _report_memory(steps, subject, clock, spec, report)
-    report.phase("energy")
+    order = random.Random(f"{spec.seed} {spec.launch} {cell.id} costs")
+    with _spared("memory", report):
+        _report_memory(steps, subject, clock, spec, report)
     if spec.sampling.energy_seconds > 0:
-        _report_energy(steps, measured, clock, spec.sampling.energy_seconds, report)
-    report.phase("transfer")
-    report.set(transfer_seconds=clock.transfer_seconds(subject.inputs, steps[BACKEND].call()))
-    report.phase("graph")
+        with _spared("energy", report):
+            _report_energy(steps, measured, clock, spec.sampling.energy_seconds, order, report)
+    if clock.device != "cpu":
+        with _spared("transfer", report):
+            report.set(transfer_seconds=clock.transfer_seconds(subject.inputs, steps[BACKEND].call()))
     # Last: a failed capture can leave a CUDA context in a state that nobody should measure in.
-    for variant, step in steps.items():
-        _report_graph(variant, step.call, clock, measured.started, report)
+    with _spared("graph", report):
+        _report_graphs(steps, clock, measured.started, order, report)
+
+
+@contextlib.contextmanager
+def _spared(phase: str, report: Report) -> Iterator[None]:
+    report.phase(phase)
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever a workload, a driver or an allocator can raise
+        traceback.print_exc()
+        report.warn(Warn.COSTS_INCOMPLETE)
+        report.set(reason=f"{phase} could not be measured: {type(error).__name__}: {error}")
 
 
 def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec: LaunchSpec, report: Report) -> None:
+    clock.release()
     held = held_bytes(subject.model, subject.inputs)
     report.set(held_bytes=held)
     totals = {}
@@ -56,7 +73,7 @@ def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec:
             return
         totals[variant] = held + peak.beyond_bytes
         report.set(**{f"{variant}_peak_beyond_bytes": peak.beyond_bytes, f"{variant}_peak_reserved_bytes": peak.reserved_bytes})
-        if spec.memory_snapshot:
+        if spec.memory_snapshot and clock.device == "cuda":
             snapshot(step.call, report.artifact(f"memory-{variant}.pickle"))
     report.set(
         eager_peak_mem=totals[EAGER] / BYTES_PER_GIGABYTE,
@@ -67,12 +84,15 @@ def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec:
         report.set(process_gpu_bytes=gpu.process_bytes())
 
 
-def _report_energy(steps: dict[str, Step], measured: Measurement, clock: Clock, energy_seconds: float, report: Report) -> None:
+def _report_energy(
+    steps: dict[str, Step], measured: Measurement, clock: Clock, energy_seconds: float, order: random.Random, report: Report
+) -> None:
     gpu = nvml.of_torch_device(0) if clock.device == "cuda" else None
     meter = find_meter(clock.device, gpu)
     if meter is None:
         return
-    for variant, step in steps.items():
+    # The second of two finds the device warmer: which it is, is chance.
+    for variant, step in order.sample(list(steps.items()), len(steps)):
         seconds = statistics.median(measured.seconds(variant, HOST))
         energy = energy_per_call(_batch(step.call, clock), seconds, meter, minimum_seconds=energy_seconds)
         if energy is not None:
@@ -88,14 +108,19 @@ def _batch(call: Call, clock: Clock) -> Callable[[int], None]:
     return batch
 
 
-def _report_graph(variant: str, call: Call, clock: Clock, origin: float, report: Report) -> None:
-    try:
-        replay = clock.replay(call)
-    except Exception as error:  # noqa: BLE001  # a call that cannot be captured says so in its own way
-        print(f"{variant} cannot be captured in a CUDA graph: {type(error).__name__}: {error}", flush=True)
-        return
-    if replay is None:
-        return
-    samples = [Taken(variant, GRAPH, time.monotonic() - origin, replay(), 1) for _ in range(REPLAYS)]
+def _report_graphs(steps: dict[str, Step], clock: Clock, origin: float, order: random.Random, report: Report) -> None:
+    replays: dict[str, Replay] = {}
+    for variant, step in steps.items():
+        try:
+            replay = clock.replay(step.call)
+        except Exception as error:  # noqa: BLE001  # a call that cannot be captured says so in its own way, and that is no fault
+            print(f"{variant} cannot be captured in a CUDA graph: {type(error).__name__}: {error}", flush=True)
+            continue
+        if replay is not None:
+            replays[variant] = replay
+    turns = order.sample(list(replays) * REPLAYS, len(replays) * REPLAYS)
+    samples = [Taken(variant, GRAPH, time.monotonic() - origin, replays[variant].seconds(), replays[variant].calls) for variant in turns]
     report.samples(samples)
-    report.set(**{f"{variant}_graph_seconds": statistics.median(sample.seconds for sample in samples)})
+    for variant in replays:
+        seconds = statistics.median(sample.seconds for sample in samples if sample.variant == variant)
+        report.set(**{f"{variant}_graph_seconds": seconds})

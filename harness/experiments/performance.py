@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import Checked, call_first, check
+from harness.experiments.checking import Checked, call_first, check, copy_of, seeded, step_of, write_diagnostics
 from harness.experiments.costs import report_costs
 from harness.experiments.steps import surroundings
 from harness.experiments.timing import BACKEND, EAGER, report_timing
+from harness.measure.accuracy import compare_groups, default_tolerance
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
 from harness.protocols import Backend, Clock, Report, Subject
@@ -24,24 +25,27 @@ class Performance:
         checked = check(subject, backend, clock, cell, spec.seed, report)
         if isinstance(checked, str):
             return checked
-        report.set(
-            first_call_seconds=checked.first_call_seconds,
-            first_result_seconds=load_seconds + checked.prepare_seconds + checked.first_call_seconds,
-        )
+        report.set(first_result_seconds=load_seconds + checked.prepare_seconds + checked.first_call_seconds)
 
         report.phase("time")
         watch = MachineWatch(clock.device)
         with surroundings(cell.mode):
-            measured = self._sample(checked, clock, cell, spec, watch)
-            report.samples(measured.samples)
+            measured = self._sample(checked, clock, cell, spec, watch, report)
             report_timing(measured, watch, clock, subject, backend, checked, cell, spec, report)
             # Whatever fails from here on, the times are written down.
             report_costs(checked, measured, subject, clock, cell, spec, report)
-        if backend.evidence().columns != checked.evidence.columns:
-            report.warn(Warn.RECOMPILED)
+        self._report_changes(backend, checked, report)
         return Status.PASS
 
-    def _sample(self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch) -> Measurement:
+    def _report_changes(self, backend: Backend, checked: Checked, report: Report) -> None:
+        """What was compiled after the result was checked."""
+        after = backend.evidence()
+        if any(after.columns.get(name) != checked.evidence.columns.get(name) for name in ("unique_graphs", "recompiles")):
+            report.set(recompiles=after.columns.get("recompiles"))
+            write_diagnostics(after, report)
+            report.warn(Warn.RECOMPILED)
+
+    def _sample(self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch, report: Report) -> Measurement:
         return interleave(
             {EAGER: checked.eager.call, BACKEND: checked.backend.call},
             clock,
@@ -49,17 +53,25 @@ class Performance:
             random.Random(f"{spec.seed} {spec.launch} {cell.id}"),
             watch=watch,
             state="hot" if cell.id in spec.hot else "cold" if cell.id in spec.cold else None,
+            keep=report.samples,
         )
 
     def again(
         self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
     ) -> str:
-        """The backend's first call in a process that finds the first one's compile caches."""
+        """The backend's first call in a process that finds the first one's compile caches; is its result still right?"""
+        report.phase("eager")
+        eager = seeded(step_of(copy_of(subject), cell), spec.seed)
+        clock.synchronize()
         found = call_first(subject, backend, clock, cell, spec.seed, report)
-        hits = backend.evidence().columns.get("cache_hits")
         report.set(
             warm_first_call_seconds=found.seconds,
+            warm_compilation_seconds=found.prepare_seconds + found.seconds,
             warm_first_result_seconds=load_seconds + found.prepare_seconds + found.seconds,
-            warm_cache_hits=hits,
+            warm_cache_hits=backend.evidence().columns.get("cache_hits"),
         )
-        return Status.PASS
+        report.phase("check")
+        tolerance = subject.tolerance or default_tolerance(cell.mode, cell.precision)
+        checked = compare_groups(eager, found.results, None, tolerance)
+        report.set(reason=checked.reason)
+        return Status.PASS if checked.same else Status.FAIL_ACCURACY

@@ -23,8 +23,11 @@ class Step:
     call: Callable[[], object]
     """What is timed, inside of ``surroundings``. It leaves the parameters as they are: after ten thousand calls they still are those
     that were checked."""
-    results: Callable[[], Results]
-    """The same call once, and all that it yields and leaves changed, detached: what is compared."""
+    run: Callable[[], Outputs]
+    """The same call once, for ``collect``."""
+    collect: Callable[[Outputs], Results]
+    """All that a ``run`` yielded and left changed, detached: what is compared. In training, the step of SGD that changes the parameters
+    is made here."""
     release: Callable[[], None]
     """Let go of what one call leaves for the next (gradients)."""
 
@@ -38,6 +41,11 @@ def make_step(function: Callable[..., Outputs], subject: Subject, *, mode: str, 
     if mode == "training":
         return _training(function, subject, precision, device)
     return _inference(function, subject, precision, device)
+
+
+def results(step: Step) -> Results:
+    """Of one call."""
+    return step.collect(step.run())
 
 
 def surroundings(mode: str) -> AbstractContextManager[object]:
@@ -55,11 +63,16 @@ def _inference(function: Callable[..., Outputs], subject: Subject, precision: st
     # In every call, as in every call of who uses it: between its beginning and its end, autocast keeps the weights that it has cast.
     call = _in_autocast(function, inputs, device) if precision == "amp" else functools.partial(function, *inputs)
 
-    def results() -> Results:
+    def run() -> Outputs:
         with surroundings("inference"):
-            return {"outputs": _detached(call()), **_state(subject, inputs)}
+            return call()
 
-    return Step(call=call, results=results, release=lambda: None)
+    return Step(
+        call=call,
+        run=run,
+        collect=lambda outputs: {"outputs": _detached(outputs), **_state(subject, inputs)},
+        release=lambda: None,
+    )
 
 
 def _in_autocast(function: Callable[..., Outputs], inputs: tuple[Any, ...], device: str) -> Callable[[], Outputs]:
@@ -101,8 +114,8 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             idle_optimizer.step()
         return loss
 
-    def results() -> Results:
-        outputs, loss = forward_backward()
+    def collect(ran: tuple[Outputs, torch.Tensor]) -> Results:
+        outputs, loss = ran
         found: Results = {
             "outputs": _detached(outputs),
             "loss": _detached(loss),
@@ -113,7 +126,7 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             optimizer.step()
         return {**found, "parameters": _detached(parameters), **_state(subject, inputs)}
 
-    return Step(call=call, results=results, release=release)
+    return Step(call=call, run=forward_backward, collect=collect, release=release)
 
 
 def _state(subject: Subject, inputs: Outputs) -> Results:

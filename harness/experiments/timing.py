@@ -33,7 +33,7 @@ def report_timing(
     first = clock.gauges[0].name
     host = {variant: statistics.median(measured.seconds(variant, HOST)) for variant in (EAGER, BACKEND)}
     speedup = measured.ratio(EAGER, BACKEND, HOST)
-    compilation = checked.first_call_seconds - host[BACKEND] if backend.compiles else None
+    compilation = max(0.0, checked.prepare_seconds + checked.first_call_seconds - host[BACKEND]) if backend.compiles else None
     report.set(
         speedup=speedup.estimate,
         speedup_low=speedup.low,
@@ -45,19 +45,19 @@ def report_timing(
         break_even_calls=break_even_calls(compilation, host[EAGER], host[BACKEND]),
         cache=measured.cache,
         samples=len(measured.counted),
-        samples_marked=sum(1 for mark in measured.marks if mark),
+        samples_marked=sum(1 for mark in measured.marks if mark) if watch.sees else None,
         eager_calls_per_sample=measured.calls[EAGER, first],
         backend_calls_per_sample=measured.calls[BACKEND, first],
         warmup_seconds=measured.warmup_seconds,
         threads=torch.get_num_threads(),
         **watch.columns(),
     )
+    for warning in (*warnings(measured, first, spec.sampling.width), *watch.warnings()):
+        report.warn(warning)
     if first == DEVICE:
         _report_device(measured, host, report)
     _report_empty_calls(clock, report)
     _report_limits(measured, first, subject, cell, spec, report)
-    for warning in (*warnings(measured, first, spec.sampling.width), *watch.warnings()):
-        report.warn(warning)
 
 
 def break_even_calls(compilation: float | None, eager: float, backend: float) -> float | None:

@@ -13,7 +13,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from harness.measure.state import PRESSURE_LIMIT, PressureGauge
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,7 @@ AUTOCAST = {"cpu": "bfloat16", "cuda": "float16"}
 TF32_CAPABILITY = 8
 """Major compute capability from which a GPU has TF32 (Ampere)."""
 
+ATTEMPTS = 2
 REPETITIONS = 3
 """Fewest timed batches of each kind."""
 CPU_BATCH_SECONDS = 1e-3
@@ -87,9 +90,10 @@ def share_of_limit(
     if flops is not None and peak is not None:
         least.append(flops / peak)
     if bytes_moved is not None and ceilings.bandwidth:
-        largest = max(ceilings.bandwidth)
-        _, rate = largest if cold else min((found for found in ceilings.bandwidth if found[0] >= bytes_moved), default=largest)
-        least.append(bytes_moved / rate)
+        largest_set, largest_set_rate = max(ceilings.bandwidth)
+        # What fits into a smaller set fits into a larger one: a small copy that its own call makes slow is no lower ceiling.
+        fitting = [rate for size, rate in ceilings.bandwidth if size >= min(bytes_moved, largest_set)]
+        least.append(bytes_moved / (largest_set_rate if cold else max(fitting)))
     return max(least) / seconds if least else None
 
 
@@ -112,13 +116,44 @@ def measure_ceilings(device: str, budget_seconds: float = 3.0) -> Ceilings:
         )
 
 
+def readable(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of stored ceilings, by device, that read."""
+    found = {}
+    for device, content in known.items():
+        with contextlib.suppress(ValueError, AttributeError, TypeError):
+            Ceilings.from_json(content)
+            found[device] = content
+    return found
+
+
+def use_threads(threads: int) -> None:
+    """As many as cells have: a ceiling of all processors is none for one thread."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
 def of_devices(devices: Iterable[str]) -> dict[str, object]:
-    """Ceilings by device, as JSON holds them, of those devices that can be measured here."""
+    """Ceilings by device, as JSON holds them, of those devices that can be measured here, and now: a processor that others want at the
+    same time has ceilings that it exceeds later.
+    """
     found: dict[str, object] = {}
     for device in devices:
         if device in WORKING_SETS and (device != "cuda" or _has_cuda()):
-            found[device] = measure_ceilings(device).to_json()
+            found |= _undisturbed(device)
     return found
+
+
+def _undisturbed(device: str) -> dict[str, object]:
+    gauge = PressureGauge()
+    for _ in range(ATTEMPTS):
+        began, waited = time.monotonic(), gauge.seconds()
+        ceilings = measure_ceilings(device)
+        pressure = ((gauge.seconds() or 0.0) - (waited or 0.0)) / (time.monotonic() - began)
+        if device != "cpu" or pressure <= PRESSURE_LIMIT:
+            return {device: ceilings.to_json()}
+        print(f"ceilings of {device}: not measured, others wanted the processor for {pressure:.0%} of the time", flush=True)
+    return {}
 
 
 def _has_cuda() -> bool:
@@ -133,13 +168,7 @@ def _bandwidth(device: str, working_set: int, share_seconds: float) -> float:
 
     source = torch.ones(working_set // 2, dtype=torch.uint8, device=device).view(torch.float32)
     destination = torch.zeros_like(source)
-    seconds = _seconds(lambda: destination.copy_(source), device, share_seconds)
-    if torch.device(device).type == "cuda":
-        return working_set / seconds
-    # In a cache, a copy takes hardly longer than the call itself, which is no limit of the machine.
-    one, other = source[:1], destination[:1]
-    overhead = _seconds(lambda: other.copy_(one), device, share_seconds / 10)
-    return working_set / max(seconds - overhead, seconds / 2)
+    return working_set / _seconds(lambda: destination.copy_(source), device, share_seconds)
 
 
 def _flops(device: str, precision: str, share_seconds: float) -> float | None:

@@ -14,22 +14,24 @@ import torch
 
 from harness.measure.clock import COLD, DEVICE, HOT, RESOLUTIONS, WaitingGauge
 from harness.measure.transfer import transfer_seconds
-from harness.protocols import Call, Gauge
+from harness.protocols import Call, Gauge, Replay
 
 EVENT_RESOLUTION_SECONDS = 0.5e-6
 """CUDA documents cudaEventElapsedTime with a resolution of around half a microsecond."""
 SHORT_CALL_SECONDS = 20e-6
-"""Calls below this are timed in batches, and so from a hot cache: a pair of events around each costs 2 us itself. Above it, one call per
-pair, averaged over as many pairs as it takes to be ``RESOLUTIONS`` times the resolution."""
+"""Calls below this are timed in batches, and so from a hot cache: a pair of events around each costs 2 us itself, and these are in the
+reading (as in that of ``do_bench``). Above it, one call per pair, averaged over as many pairs as it takes to be ``RESOLUTIONS`` times the
+resolution."""
 MOST_PAIRS = 32
 MOST_BATCHED = 500
-"""The driver queues about a thousand launches; a call that waits for room would be waited for by the device."""
+"""The driver queues about a thousand launches; a call that waits for room would be waited for by the device. A kernel takes a
+microsecond at least, so that a batch of ``RESOLUTIONS`` times the resolution has no more launches than this either."""
 FLUSHED_CACHES = 2
 """Caches' worth of zeros that are written to flush one."""
 LEAST_FLUSH_BYTES = 64 << 20
 SLEEP_CYCLES_PER_SECOND = 2e9
 """Cycles that ``torch.cuda._sleep`` counts: at most about this many pass in a second, so that it sleeps no shorter than asked."""
-LONGEST_SLEEP_SECONDS = 20e-3
+LONGEST_SLEEP_SECONDS = 0.2
 SLEEP_FACTOR = 1.5
 EventPair = tuple[torch.cuda.Event, torch.cuda.Event]
 
@@ -45,18 +47,18 @@ class DeviceGauge:
         self.empty: Call = empty_kernel
         self._flush = flush
         self._events = [(_event(), _event()) for _ in range(MOST_PAIRS)]
-        self._enqueue_seconds: dict[int, float] = {}
-        """What the host needs to hand over a call, by the call's id: the least that was seen, since a call that waits for the device
-        waits for its sleep too."""
+        self._enqueue_seconds: dict[Call, float] = {}
+        """What the host needs to hand over a call: the least that was seen, since a call that waits for the device waits for its
+        sleep too."""
         self._asleep = 0.0
 
     def time(self, call: Call, calls: int) -> float:
         """Cold: the mean over ``calls`` pairs of events, with a flush before each. Hot: one pair around all of them."""
-        self._asleep = SLEEP_FACTOR * self._enqueue_seconds.get(id(call), 0.0) + 20e-6
+        self._asleep = SLEEP_FACTOR * self._enqueue_seconds.get(call, 0.0) + 20e-6
         began = time.perf_counter()
         used = self._cold(call, calls) if self.cold else self._hot(call, calls)
         took = (time.perf_counter() - began) / calls
-        self._enqueue_seconds[id(call)] = min(took, self._enqueue_seconds.get(id(call), took))
+        self._enqueue_seconds[call] = min(took, self._enqueue_seconds.get(call, took))
         used[-1][1].synchronize()
         return float(sum(start.elapsed_time(end) for start, end in used)) * 1e-3 / calls
 
@@ -103,8 +105,7 @@ class CudaClock:
     def __init__(self, cache: str = COLD) -> None:
         """cache: ``cold`` or ``hot``, the state that is wanted."""
         self._wanted = cache
-        size = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
-        self._zeros = torch.empty(max(LEAST_FLUSH_BYTES, FLUSHED_CACHES * size), dtype=torch.uint8, device="cuda")
+        self._zeros: torch.Tensor | None = None
         self._device_gauge = DeviceGauge(self._flush)
         self.gauges: tuple[Gauge, ...] = (self._device_gauge, WaitingGauge(torch.cuda.synchronize, self._before))
 
@@ -116,7 +117,10 @@ class CudaClock:
         self._device_gauge.cold = chosen == COLD
         return chosen
 
-    def replay(self, call: Call) -> Callable[[], float]:
+    def release(self) -> None:
+        self._zeros = None
+
+    def replay(self, call: Call) -> Replay:
         """A CUDA graph of so many calls that a replay is long enough to be timed; its own launch is a small share of it."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -133,7 +137,9 @@ class CudaClock:
             for _ in range(calls):
                 call()
         replays = self._device_gauge.calls(self._device_gauge.time(graph.replay, 1)) if self._device_gauge.cold else 1
-        return lambda: self._device_gauge.time(graph.replay, replays) / calls
+        # Bound once: the gauge knows calls by what they are.
+        replay = graph.replay
+        return Replay(seconds=lambda: self._device_gauge.time(replay, replays) / calls, calls=replays * calls)
 
     def transfer_seconds(self, inputs: object, outputs: object) -> float:
         return transfer_seconds(inputs, outputs, self.device, self.synchronize)
@@ -143,4 +149,7 @@ class CudaClock:
             self._flush()
 
     def _flush(self) -> None:
+        if self._zeros is None:
+            size = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
+            self._zeros = torch.empty(max(LEAST_FLUSH_BYTES, FLUSHED_CACHES * size), dtype=torch.uint8, device="cuda")
         self._zeros.zero_()

@@ -5,8 +5,8 @@ packages, without memory and the rest of the machine; NVML the board.
 
 The counters advance in steps. RAPL's take about a millisecond: it is read before the calls and after them. NVML's take 100 ms on an
 H100, and reading it takes 2 to 17 ms (measured under driver 580), in which the device must not stand idle. So a thread beside the calls notes
-when the counter advances. Energy and time from its first step to its last give the power, whatever of a step there is at either end;
-power and time per call give the energy.
+when the counter advances. Energy and time between two of its steps give the power, whatever of a step there is at either end; power
+and time per call give the energy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from harness.measure.nvml import Gpu
 
@@ -33,6 +33,8 @@ WATCH_SECONDS = 0.002
 MINIMUM_SECONDS = 1.0
 """Ten steps of NVML's counter. A100 and H100 look at their power during a quarter of each step only (the same paper): some steps are
 needed for what they miss to even out."""
+UNCERTAINTY = 0.05
+"""Of the time between two steps, beyond which the power between them is not known."""
 STEPS_LOST = 2
 """Parts of a step before the first that is seen and after the last one."""
 ATTEMPTS = 3
@@ -169,14 +171,15 @@ def energy_per_call(
 
 def _power(call_batch: Callable[[int], None], calls: int, meter: EnergyMeter) -> tuple[float | None, float]:
     """(watts, seconds) of so many calls."""
-    sightings: list[tuple[float, float]] = []
+    sightings: list[Sighting] = []
     done = threading.Event()
 
     def watch() -> None:
         try:
             while not done.wait(WATCH_SECONDS):
+                before = time.monotonic()
                 joules = meter.joules()
-                sightings.append((time.monotonic(), joules))
+                sightings.append(Sighting(before=before, after=time.monotonic(), joules=joules))
         except NoReading:
             pass
 
@@ -194,18 +197,47 @@ def _power(call_batch: Callable[[int], None], calls: int, meter: EnergyMeter) ->
         if coarse:
             watcher.join()
     if coarse:
-        return watts_between_steps([sighting for sighting in sightings if sighting[0] <= ended]), ended - started
+        return watts_between_steps([sighting for sighting in sightings if sighting.after <= ended]), ended - started
     joules = meter.joules() - before
     return joules / (ended - started) if joules > 0 else None, ended - started
 
 
-def watts_between_steps(sightings: Sequence[tuple[float, float]]) -> float | None:
-    """Mean power from the first time that the counter was seen to advance to the last. sightings: (seconds, joules), in order.
+class Sighting(NamedTuple):
+    """One look at the counter: it had this value at some moment between these."""
 
-    None with fewer than two steps.
+    before: float
+    after: float
+    joules: float
+
+
+class _Step(NamedTuple):
+    """The counter advanced to this value at ``seconds``, give or take ``uncertainty``."""
+
+    seconds: float
+    uncertainty: float
+    joules: float
+
+
+def watts_between_steps(sightings: Sequence[Sighting]) -> float | None:
+    """Mean power between two steps of the counter: the two whose distance is known best. sightings: in order.
+
+    The calls may keep the thread from looking, for longer than a step takes: a step that was seen late happened at any time since the
+    last look. None where no two steps are known to ``UNCERTAINTY`` of their distance.
     """
-    steps = [after for before, after in itertools.pairwise(sightings) if after[1] > before[1]]
-    if len(steps) < 2:
+    steps = [
+        _Step(
+            seconds=(earlier.before + later.after) / 2,
+            uncertainty=(later.after - earlier.before) / 2,
+            joules=later.joules,
+        )
+        for earlier, later in itertools.pairwise(sightings)
+        if later.joules > earlier.joules
+    ]
+    pairs = [
+        ((first.uncertainty + last.uncertainty) / (last.seconds - first.seconds), first, last)
+        for first, last in itertools.combinations(steps, 2)
+    ]
+    uncertainty, first, last = min(pairs, default=(math.inf, None, None), key=lambda pair: pair[0])
+    if first is None or last is None or uncertainty > UNCERTAINTY:
         return None
-    (started, first), (ended, last) = steps[0], steps[-1]
-    return (last - first) / (ended - started)
+    return (last.joules - first.joules) / (last.seconds - first.seconds)

@@ -11,6 +11,8 @@ Z_95 = 1.959963984540054
 """Quantile 0.975 of the normal distribution."""
 FEWEST = 6
 """Pairs without which there is no interval of 95 %: the signed-rank test of fewer cannot reach 5 %."""
+EXACT_TO = 30
+"""Pairs up to which the statistic's distribution is used itself, beyond them its normal approximation: with six, that has 94 %."""
 MOST_AVERAGED = 2000
 """Pairs whose averages are all looked at (2 million); of more, evenly spaced ones."""
 
@@ -35,7 +37,7 @@ def ratio_interval(numerators: ArrayLike, denominators: ArrayLike) -> Interval:
 
     The logarithms' differences ``d`` are paired, so that what a round did to both cancels. Estimate: the exponential of the median of
     the Walsh averages ``(d_i + d_j) / 2, i <= j``. Bounds: the order statistics of these averages that the signed-rank test cannot
-    reject at 5 %, by its normal approximation. Nothing is assumed of the noise but symmetry.
+    reject at 5 %. Nothing is assumed of the noise but symmetry.
 
     Sources: Hodges and Lehmann 1963; Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3.3.
     """
@@ -47,10 +49,21 @@ def ratio_interval(numerators: ArrayLike, denominators: ArrayLike) -> Interval:
     estimate = float(np.exp(np.median(averages)))
     if n < FEWEST:
         return Interval(estimate=estimate, low=None, high=None)
-    spread = Z_95 * np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-    rank = max(0, int(np.floor(n * (n + 1) / 4 - spread)))
+    rank = _rank(n)
     ordered = np.partition(averages, (rank, len(averages) - 1 - rank))
     return Interval(estimate=estimate, low=float(np.exp(ordered[rank])), high=float(np.exp(ordered[len(averages) - 1 - rank])))
+
+
+def _rank(n: int) -> int:
+    """How many of the smallest, and of the largest, Walsh averages of n values the interval of 95 % leaves out."""
+    if n > EXACT_TO:
+        spread = Z_95 * np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+        return int(np.floor(n * (n + 1) / 4 - spread))
+    # The distribution of the signed-rank statistic: each rank is in its sum or is not.
+    ways = np.ones(1)
+    for each in range(1, n + 1):
+        ways = np.pad(ways, (0, each)) + np.pad(ways, (each, 0))
+    return int(np.searchsorted(np.cumsum(ways) / 2.0**n, 0.025, side="right")) - 1
 
 
 def walsh_averages(values: NDArray[np.float64]) -> NDArray[np.float64]:

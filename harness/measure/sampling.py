@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.cell import Sampling
+from harness.measure.clock import HOT
 from harness.measure.interval import Interval, ratio_interval
 from harness.protocols import Call, Clock, Gauge
 from harness.records import Taken
 
 CALIBRATION_TRIALS = 3
+LONG_CALL_SECONDS = 0.1
+"""Two trials of such calls are enough."""
+KEEP_SECONDS = 1.0
+"""Between two times that samples are handed on: they survive a timeout."""
 CALIBRATION_GROWTH = 4
 """Factor by which the calls of a trial grow until it is long enough to be believed."""
 STEADY_READINGS = 5
@@ -91,7 +96,9 @@ def one_call_seconds(call: Call, gauge: Gauge) -> float:
     calls = 1
     while True:
         # The shortest of some trials: one that was disturbed must not pass for a call that takes long.
-        seconds = min(gauge.time(call, calls) for _ in range(CALIBRATION_TRIALS))
+        seconds = min(gauge.time(call, calls) for _ in range(2))
+        if seconds < LONG_CALL_SECONDS:
+            seconds = min(seconds, *(gauge.time(call, calls) for _ in range(CALIBRATION_TRIALS - 2)))
         if calls >= gauge.calls(seconds, 0.0) / 10:
             return seconds
         calls = min(calls * CALIBRATION_GROWTH, gauge.calls(seconds, 0.0))
@@ -128,12 +135,14 @@ def interleave(
     *,
     watch: Watch | None = None,
     state: str | None = None,
+    keep: Callable[[Sequence[Taken]], None] = lambda _: None,
     now: Callable[[], float] = time.monotonic,
 ) -> Measurement:
     """Warm up, calibrate, then sample in rounds: each variant once by each of the clock's gauges, in random order.
 
     Ends when the 95 % interval of the first two variants' ratio, by the clock's first gauge, is as narrow as ``sampling.width``, after
-    ``sampling.samples`` rounds at least; or when the budget is spent. state: the cache's, as earlier launches had it.
+    ``sampling.samples`` rounds at least; or when the budget is spent. state: the cache's, as earlier launches had it. keep: is handed
+    the samples as they come, between rounds.
     """
     names = list(variants)
     began = now()
@@ -141,8 +150,11 @@ def interleave(
     rough = {(name, gauge.name): one_call_seconds(variants[name], gauge) for name in names for gauge in clock.gauges}
     first = clock.gauges[0]
     cache = clock.settle(min(rough[name, first.name] for name in names), state)
+    if cache == HOT:
+        # The clock begins with a cold cache, where it can keep one at all.
+        rough = {(name, gauge.name): one_call_seconds(variants[name], gauge) for name in names for gauge in clock.gauges}
     calls = {
-        (name, gauge.name): gauge.calls(one_call_seconds(variants[name], gauge), sampling.minimum_sample_seconds)
+        (name, gauge.name): gauge.calls(rough[name, gauge.name], sampling.minimum_sample_seconds)
         for name in names
         for gauge in clock.gauges
     }
@@ -150,6 +162,8 @@ def interleave(
     samples: list[Taken] = []
     marks: list[str] = []
     spent = False
+    kept = 0
+    kept_at = now()
     look = sampling.samples
     turns = [(name, gauge) for name in names for gauge in clock.gauges]
     with _undisturbed():
@@ -166,6 +180,9 @@ def interleave(
             mark = watch.mark(now() - round_started) if watch else ""
             samples.extend(sample._replace(mark=mark) for sample in taken)
             marks.append(mark)
+            if now() - kept_at >= KEEP_SECONDS:
+                keep(samples[kept:])
+                kept, kept_at = len(samples), now()
             spent = _is_spent(len(marks), now() - started, sampling)
             if spent:
                 break
@@ -175,6 +192,7 @@ def interleave(
                     break
         if watch:
             watch.end()
+    keep(samples[kept:])
     return Measurement(
         samples=tuple(samples),
         marks=tuple(marks),

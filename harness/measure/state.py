@@ -127,8 +127,8 @@ def read_cpu(root: Path = ROOT, cpus: Collection[int] | None = None) -> CpuReadi
     )
 
 
-def read_gpu(gpu: Gpu, pid: int | None = None) -> GpuReading:
-    """For a process that uses the GPU: ``other_processes`` takes it for one of those on it. pid: its own, as default."""
+def read_gpu(gpu: Gpu) -> GpuReading:
+    """For a process that uses the GPU: ``other_processes`` takes it for one of those on it."""
     processes = gpu.processes()
     return GpuReading(
         sm_clock_mhz=gpu.sm_clock_mhz(),

@@ -27,6 +27,11 @@ class MachineWatch:
         self._gpu_readings: list[GpuReading] = []
         self._gpu_read_at = 0.0
 
+    @property
+    def sees(self) -> bool:
+        """Whether there is anything here that tells of disturbed rounds."""
+        return self._gpu is not None or self._pressure.seconds() is not None
+
     def begin(self) -> None:
         self._before = read_cpu(cpus=self._cpus)
         self._last_pressure = self._pressure.seconds()
@@ -49,7 +54,6 @@ class MachineWatch:
     def end(self) -> None:
         """After the last round: what comes later is not judged."""
         self._judgement: CpuJudgement = judge(self._before, read_cpu(cpus=self._cpus), self._cores)
-        self._pressure.close()
 
     def columns(self) -> dict[str, object]:
         judgement, gpu = self._judgement, self._gpu_readings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.measure.clock import HOT, WaitingGauge
+from harness.measure.clock import AS_FOUND, WaitingGauge
 from harness.measure.transfer import transfer_seconds
 from harness.protocols import Call, Gauge, Unsupported
 
@@ -16,7 +16,7 @@ class XlaClock:
 
     device = "xla"
 
-    def __init__(self, cache: str = HOT) -> None:
+    def __init__(self, cache: str = AS_FOUND) -> None:
         try:
             import torch_xla
             from torch_xla.core import xla_model
@@ -31,7 +31,10 @@ class XlaClock:
         self._wait()
 
     def settle(self, shortest_call_seconds: float, state: str | None) -> str:
-        return HOT
+        return AS_FOUND
+
+    def release(self) -> None:
+        pass
 
     def replay(self, call: Call) -> None:
         return None

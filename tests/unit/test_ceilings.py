@@ -32,6 +32,12 @@ def test_the_larger_of_both_times_is_the_limit() -> None:
     assert share(flops=30, bytes_moved=800) == 1.5
 
 
+def test_a_small_set_is_no_slower_than_a_larger_one_that_holds_it_too() -> None:
+    ceilings = Ceilings(device="cpu", bandwidth=((1000, 150.0), (2000, 200.0), (4000, 100.0)), flops=())
+    assert share_of_limit(ceilings, None, 600, "float32", 6.0, cold=False, tf32=False) == pytest.approx(0.5)
+    assert share_of_limit(ceilings, None, 600, "float32", 6.0, cold=True, tf32=False) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("moved", "rate"), [(0, 400), (1, 400), (1000, 400), (1001, 200), (2000, 200), (4000, 100), (9000, 100)])
 def test_bytes_are_held_against_the_smallest_set_that_holds_them(moved: int, rate: float) -> None:
     assert share(bytes_moved=moved) == moved / rate / 2

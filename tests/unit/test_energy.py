@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.measure import nvml
-from harness.measure.energy import NoReading, NvmlMeter, RaplMeter, energy_per_call, find_meter, watts_between_steps
+from harness.measure.energy import NoReading, NvmlMeter, RaplMeter, Sighting, energy_per_call, find_meter, watts_between_steps
 from tests.unit.fake_nvml import H100, install
 
 IDLE_WATTS, BUSY_WATTS = 70.0, 500.0
@@ -90,12 +90,23 @@ def test_power_is_from_step_to_step(phase: float) -> None:
         at = math.floor((seconds - phase) / 0.1) * 0.1 + phase
         return min(at, 0.25) * IDLE_WATTS + max(at - 0.25, 0.0) * BUSY_WATTS
 
-    assert watts_between_steps([(seconds, shown(seconds)) for seconds in times]) == pytest.approx(BUSY_WATTS, rel=0.01)
+    sightings = [Sighting(seconds - 0.0001, seconds, shown(seconds)) for seconds in times]
+    assert watts_between_steps(sightings) == pytest.approx(BUSY_WATTS, rel=0.01)
+
+
+def test_steps_that_were_seen_late_do_not_say_when_they_were() -> None:
+    """What the calls did to the thread that looks: after a look at 0.1 s none until 0.35 s, and none from 0.5 s to 0.95 s."""
+    times = [0.02 * index for index in range(60)]
+    looked = [seconds for seconds in times if not (0.1 < seconds < 0.35 or 0.5 < seconds < 0.95)]
+    sightings = [Sighting(seconds, seconds + 0.001, BUSY_WATTS * math.floor(seconds / 0.1) * 0.1) for seconds in looked]
+    found = watts_between_steps(sightings)
+    assert found == pytest.approx(BUSY_WATTS, rel=0.05)
+    assert watts_between_steps([each for each in sightings if not 0.4 < each.before < 1.1]) is None
 
 
 @pytest.mark.parametrize("joules", [[], [1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 2.0, 2.0]])
 def test_power_needs_two_steps(joules: list[float]) -> None:
-    assert watts_between_steps(list(enumerate(joules))) is None
+    assert watts_between_steps([Sighting(index, index + 0.01, each) for index, each in enumerate(joules)]) is None
 
 
 @pytest.mark.parametrize("step_seconds", [0.001, 0.02])

@@ -63,3 +63,15 @@ def test_a_silent_end_has_a_status_and_names_its_phase(tmp_path: Path, how: dict
     found, reason = outcome(read_journal(tmp_path / "j"), ended(**how), 5.0)
     assert found == status
     assert "'first call'" in reason
+
+
+@pytest.mark.parametrize("phase", ["memory", "energy", "transfer", "graph"])
+def test_what_dies_after_it_was_timed_has_passed(tmp_path: Path, phase: str) -> None:
+    writer = JournalWriter(tmp_path / "j", tmp_path / "artifacts")
+    writer.set(speedup=2.0)
+    writer.phase(phase)
+    journal = read_journal(tmp_path / "j")
+    status, reason = outcome(journal, ended(signal=11), 5.0)
+    assert status == "pass"
+    assert journal.warnings == ["costs_incomplete"]
+    assert f"during {phase!r}: killed by SIGSEGV" in reason

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +57,33 @@ def test_a_specification_that_does_not_read_is_a_usage_error(tmp_path: Path, con
     done = subprocess.run(command, cwd=SOURCE, text=True, capture_output=True, check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_an_allocator_that_is_not_pinned_is_a_warning(tmp_path: Path, pinned: bool) -> None:
+    chosen = dataclasses.replace(spec("eager"), pin_allocator=pinned, measure_ceilings=False)
+    (tmp_path / "cells.json").write_text(chosen.to_json())
+    command = [sys.executable, "-m", "harness", "launch", "--cells", str(tmp_path / "cells.json"), "--out", str(tmp_path)]
+    subprocess.run(command, cwd=SOURCE, capture_output=True, check=True)
+    (row,) = read_fields(tmp_path / "results.csv")
+    facts = json.loads((tmp_path / "launch.json").read_text())
+    assert facts["allocator"]["pinned"] is pinned
+    assert ("unpinned_allocator" in row["warnings"]) is not pinned
+    assert row["eager_limit_share"] == ""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++: inductor needs one on a CPU")
+def test_a_cell_compiles_from_empty_caches_and_again_from_its_own(tmp_path: Path) -> None:
+    """Twice the same cell: were caches shared, the second would find what the first one left."""
+    chosen = dataclasses.replace(spec("inductor", "inductor"), measure_ceilings=False, timeout_seconds=200)
+    (tmp_path / "cells.json").write_text(chosen.to_json())
+    command = [sys.executable, "-m", "harness", "launch", "--cells", str(tmp_path / "cells.json"), "--out", str(tmp_path)]
+    subprocess.run(command, cwd=SOURCE, capture_output=True, check=True)
+    for row in read_fields(tmp_path / "results.csv"):
+        assert (row["status"], row["cache_hits"], row["cache_misses"], row["warm_cache_hits"]) == ("pass", "0", "1", "1")
+        assert float(row["warm_first_call_seconds"]) < float(row["first_call_seconds"])
+        assert 0 < float(row["codegen_seconds"]) < float(row["backend_compile_seconds"]) < float(row["first_call_seconds"])
+        assert float(row["first_result_seconds"]) > float(row["first_call_seconds"])
+        kept = json.loads((tmp_path / row["artifacts"] / "compile.json").read_text())
+        assert kept["counters"]["inductor"]["fxgraph_cache_miss"] == 1
+        assert kept["seconds"]["entire_frame_compile"] > 0

@@ -292,3 +292,26 @@ def test_durations(seconds: float | None, text: str) -> None:
 def test_absent_numbers_are_shown_as_nothing() -> None:
     assert (ratio(None), size(None)) == ("", "")
     assert (ratio(0.5), size(1536), size(3)) == ("0.50x", "1.5 KiB", "3 B")
+
+
+def test_launches_that_fall_into_modes_are_unstable_together(tmp_path: Path) -> None:
+    """No launch can know it: each is quiet by itself."""
+    steady = [row("micro/one", launch=index, abs_latency=1.0 + 0.001 * index) for index in range(6)]
+    moded = [row("micro/two", launch=index, abs_latency=(1.1, 2.6)[index % 2] + 0.001 * index) for index in range(6)]
+    found = compare(load([write(tmp_path / "results.csv", *steady, *moded)]).table)
+    one, two = (line.entries[0] for line in found.lines)
+    assert one is not None
+    assert two is not None
+    assert one.warnings == ()
+    assert two.warnings == ("unstable",)
+    assert one.spread == pytest.approx(0.005, rel=0.01)
+    assert "within" in summary(found)
+
+
+def test_device_time_and_intervals_are_shown_beside_host_time(tmp_path: Path) -> None:
+    timed = row(speedup=1.28, speedup_low=1.2, speedup_high=1.3, device_speedup=1.95)
+    loaded = load([write(tmp_path / "results.csv", timed)])
+    text = page(loaded)
+    assert "device 1.95x" in text
+    assert "1.20x to 1.30x" in text
+    assert "1.28x (device 1.95x)" in summary(compare(loaded.table))

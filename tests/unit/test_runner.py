@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.cell import LaunchSpec
 from harness.records import Status
 from matrix.config import parse_matrix
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage, Selection, make_plan
 from matrix.provenance import describe_run, plan_of
-from matrix.runner import Settings, run_plan
+from matrix.runner import Known, Settings, launch_spec, run_plan
 from matrix.store import Run, create_run, open_run
 from tests.conftest import SOURCE
 from tests.fake_engine import LOST, FakeEngine, Start
@@ -117,3 +118,27 @@ def test_a_lost_engine_leaves_what_was_written_to_be_collected(tmp_path: Path) -
             measure(run, LOST)
         assert run.rows() == []
         assert list((run.directory / "incoming").iterdir())
+
+
+def test_later_launches_go_by_what_earlier_ones_found(tmp_path: Path) -> None:
+    """Ceilings are measured once per run; a cell that was too short for a cold cache is hot in every launch."""
+    with new_run(tmp_path) as run:
+        engine = measure(run, Start(facts={"ceilings": {"cpu": {"device": "cpu"}}}, caches=["hot", "cold"]), DONE)
+        before, after = (request.spec for request in engine.requests)
+        assert (before.ceilings, before.hot, before.cold) == (None, (), ())
+        first, second = run.manifest()["starts"]
+        assert first["ceilings"] == {"cpu": {"device": "cpu"}}
+        assert "ceilings" not in second
+        assert after.ceilings == {"cpu": {"device": "cpu"}}
+        assert (after.hot, after.cold) == ((CELLS[0],), (CELLS[1],))
+
+
+def test_how_cells_are_measured_is_what_the_configuration_says() -> None:
+    text = GOOD.replace("[run]", "[run]\ntf32 = true\npin_allocator = false\ncache = 'hot'\ninterval_width = 0.5\nwarm_compile = false", 1)
+    matrix = parse_matrix(text)
+    spec = launch_spec(PLAN.launches[0], PLAN.launches[0].cells, Settings(matrix=matrix, seed=1), "run", 0, Known())
+    assert spec.numerics.tf32
+    assert not spec.numerics.deterministic
+    assert (spec.sampling.cache, spec.sampling.width) == ("hot", 0.5)
+    assert (spec.pin_allocator, spec.warm_compile) == (False, False)
+    assert LaunchSpec.from_json(spec.to_json()) == spec

@@ -50,6 +50,9 @@ class FakeClock:
         self.settled.append((shortest_call_seconds, state))
         return state or "hot"
 
+    def release(self) -> None:
+        pass
+
     def replay(self, call: Call) -> None:
         return None
 

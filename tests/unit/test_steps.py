@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 
-from harness.experiments.steps import make_step, weighted_sum_of_outputs
+from harness.experiments.steps import make_step, surroundings, weighted_sum_of_outputs
+from harness.experiments.steps import results as step_results
 from harness.measure.accuracy import compare, default_tolerance
 from harness.protocols import Subject
 from tests.unit.test_micro import NAMES, load
@@ -29,9 +32,7 @@ def results(subject: Subject, precision: str, *, broken: bool = False) -> dict[s
         output: torch.Tensor = subject.model(*wrong)
         return output
 
-    found = make_step(function, subject, mode="training", precision=precision, device="cpu").results()
-    assert isinstance(found, dict)
-    return found
+    return step_results(make_step(function, subject, mode="training", precision=precision, device="cpu"))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("adam_step_foreach", "embedding_bag")])
@@ -56,3 +57,29 @@ def test_the_loss_has_gradients_of_unit_size() -> None:
 def test_nothing_to_train_is_said() -> None:
     with pytest.raises(ValueError, match="nothing to train"):
         weighted_sum_of_outputs(torch.ones(3))
+
+
+def test_a_timed_step_leaves_the_parameters_as_they_were_checked() -> None:
+    subject = load("linear_gelu_mlp", mode="training")
+    step = make_step(subject.model, subject, mode="training", precision="float32", device="cpu")
+    before = [parameter.detach().clone() for parameter in subject.model.parameters()]
+    for _ in range(3):
+        step.call()
+    assert all(torch.equal(one, other) for one, other in zip(before, subject.model.parameters(), strict=True))
+    assert all(parameter.grad is not None for parameter in subject.model.parameters())
+    step.release()
+    assert all(parameter.grad is None for parameter in subject.model.parameters())
+    step_results(step)
+    assert not all(torch.equal(one, other) for one, other in zip(before, subject.model.parameters(), strict=True))
+
+
+def test_a_timed_call_of_inference_is_the_function_itself() -> None:
+    """What the harness does around it (no gradients) is entered once for all calls."""
+    subject = load("softmax", mode="inference")
+    step = make_step(subject.model, subject, mode="inference", precision="float32", device="cpu")
+    assert isinstance(step.call, functools.partial)
+    assert step.call.func is subject.model
+    with surroundings("inference"):
+        assert not torch.is_grad_enabled()
+    with surroundings("training"):
+        assert torch.is_grad_enabled()
