@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
-from harness import allocator, caches, catalog, facts, records
+from harness import allocator, caches, catalog, facts, files
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
@@ -65,8 +65,8 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         for index, cell in enumerate(spec.cells):
             row, samples = measure(index, cell, launch) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
             # Samples first: a row says that the cell is done.
-            records.append_samples(directory / SAMPLES, samples)
-            records.append_rows(directory / ROWS, [row])
+            files.append_samples(directory / SAMPLES, samples)
+            files.append_rows(directory / ROWS, [row])
             (directory / RUNNING).unlink(missing_ok=True)
             print(f"{index + 1}/{len(spec.cells)} {cell.id}: {_summary(row)}", flush=True)
 

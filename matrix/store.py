@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from harness import output, records
-from harness.records import Row, Sample, row_from_fields
+from harness import files, output
+from harness.files import row_from_fields, sample_from_fields
+from harness.records import Row, Sample
 from matrix.errors import RunBusy, RunNotFound
 
 MANIFEST, RESULTS, SAMPLES, LOGS, ARTIFACTS, INCOMING, LOCK = (
@@ -78,7 +79,7 @@ class Run:
         """Append rows of cells that have none; a cell has one row per launch."""
         finished = self.finished()
         new = [row for row in rows if (row.launch, row.cell) not in finished]
-        records.append_rows(self.directory / RESULTS, new)
+        files.append_rows(self.directory / RESULTS, new)
 
     def incoming(self, launch: int, attempt: int) -> Path:
         """A fresh directory for one start of a launch to write into."""
@@ -114,7 +115,7 @@ class Run:
                     artifacts = f"{ARTIFACTS}/{directory.name}/{Path(row.artifacts).name}" if row.artifacts else ""
                     rows.setdefault(row.cell, dataclasses.replace(row, log=log, artifacts=artifacts))
         self._take_samples(directory, launch, attempt, rows.keys())
-        records.append_rows(self.directory / RESULTS, rows.values())
+        files.append_rows(self.directory / RESULTS, rows.values())
         for name in (LOGS, ARTIFACTS):
             _move(directory / name, self.directory / name / directory.name)
         self._take_facts(directory, launch, attempt)
@@ -132,9 +133,9 @@ class Run:
         known = list(_samples(target))
         if any(map(is_ours, known)):
             temporary = _fresh(target)
-            records.append_samples(temporary, (sample for sample in known if not is_ours(sample)))
+            files.append_samples(temporary, (sample for sample in known if not is_ours(sample)))
             temporary.replace(target)
-        records.append_samples(target, filter(is_ours, _samples(directory / output.SAMPLES)))
+        files.append_samples(target, filter(is_ours, _samples(directory / output.SAMPLES)))
 
     def _take_facts(self, directory: Path, launch: int, attempt: int) -> None:
         path = directory / output.FACTS
@@ -159,7 +160,7 @@ class Run:
         if len(kept) != len(rows):
             target = self.directory / RESULTS
             temporary = _fresh(target)
-            records.append_rows(temporary, kept)
+            files.append_rows(temporary, kept)
             temporary.replace(target)
         return len(rows) - len(kept)
 
@@ -175,24 +176,13 @@ def _fields(path: Path) -> Iterator[dict[str, str]]:
     """Lines of a file that a launch left; none where it is not a regular file or stops being CSV."""
     if _is_regular(path):
         with contextlib.suppress(csv.Error):
-            yield from records.read_fields(path)
+            yield from files.read_fields(path)
 
 
 def _samples(path: Path) -> Iterator[Sample]:
     for fields in _fields(path):
         with contextlib.suppress(ValueError, KeyError):
-            yield Sample(
-                launch=int(fields["launch"]),
-                attempt=int(fields["attempt"]),
-                cell=fields["cell"],
-                variant=fields["variant"],
-                clock=fields["clock"],
-                index=int(fields["index"]),
-                started_seconds=float(fields["started_seconds"]),
-                seconds=float(fields["seconds"]),
-                calls=int(fields["calls"]),
-                mark=fields["mark"],
-            )
+            yield sample_from_fields(fields)
 
 
 def _is_regular(path: Path) -> bool:

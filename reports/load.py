@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records import ANCESTOR_COLUMNS, COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, Row, Status, one_line, row_from_fields
+from harness.files import row_from_fields
+from harness.records import ANCESTOR_COLUMNS, COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, Row, Status, one_line
 from matrix.errors import RunNotFound
 from matrix.store import INCOMING, MANIFEST, RESULTS
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import output as files
+from harness import output
 from harness.cell import Cell
+from harness.files import append_rows, append_samples
 from harness.output import row_of
-from harness.records import Sample, Status, Taken, append_rows, append_samples
+from harness.records import Sample, Status, Taken
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage
@@ -50,11 +51,11 @@ class FakeEngine:
             assert isinstance(cell, Cell)
             taken = Taken("eager", "host", started_seconds=0.0, seconds=0.5, calls=1)
             sample = Sample(launch=request.spec.launch, attempt=request.spec.attempt, cell=cell.id, index=0, **taken._asdict())
-            append_samples(request.directory / files.SAMPLES, [sample])
-            append_rows(request.directory / files.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0, cache=cache)])
+            append_samples(request.directory / output.SAMPLES, [sample])
+            append_rows(request.directory / output.ROWS, [row_of(cell, request.spec, Status.PASS, "", speedup=2.0, cache=cache)])
         if start.dies_in_a_cell:
-            (request.directory / files.RUNNING).write_text("{}")
-        (request.directory / files.FACTS).write_text(json.dumps({"machine": {"cpu": "fake"}, **start.facts}))
+            (request.directory / output.RUNNING).write_text("{}")
+        (request.directory / output.FACTS).write_text(json.dumps({"machine": {"cpu": "fake"}, **start.facts}))
         if start.raises is not None:
             raise start.raises("planted")
         return LaunchEnd(exit_code=start.exit_code, reason=start.reason)

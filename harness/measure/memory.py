@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from harness import allocator
+from harness.measure.garbage import collected
 from harness.protocols import Call
 
 RESET_HIGH_WATER_MARK = "5"
@@ -55,7 +54,7 @@ def peak_of(call: Call, device: str) -> Peak:
 
 
 def _peak_of_process(call: Call) -> Peak:
-    with _no_collection():
+    with collected():
         if not allocator.release():
             return Peak(reason=f"{allocator.describe().library} cannot be asked to give back what was freed")
         with allocator.mapped():
@@ -73,7 +72,7 @@ def _peak_of_process(call: Call) -> Peak:
 
 
 def _peak_of_cuda(call: Call, device: str) -> Peak:
-    with _no_collection():
+    with collected():
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -135,16 +134,3 @@ def _high_water_mark() -> int | None:
     except OSError:
         return None
     return None if found is None else int(found[1]) * 1024
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Collect garbage now and not during the call: when the collector runs is chance, and so would be the peak."""
-    gc.collect()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from harness.cell import Sampling
 from harness.measure.clock import HOT
+from harness.measure.garbage import collected
 from harness.measure.interval import Interval, ratio_interval
 from harness.protocols import Call, Clock, Gauge
 from harness.records import Taken
@@ -166,7 +165,7 @@ def interleave(
     kept_at = now()
     look = sampling.samples
     turns = [(name, gauge) for name in names for gauge in clock.gauges]
-    with _undisturbed():
+    with collected():
         if watch:
             watch.begin()
         started = now()
@@ -222,16 +221,3 @@ def _is_narrow(samples: Sequence[Taken], marks: Sequence[str], names: Sequence[s
     values = {name: [sample.seconds for sample in samples if (sample.variant, sample.clock) == (name, clock)] for name in names[:2]}
     one, *others = ([values[name][index] for index in chosen] for name in names[:2])
     return not others or ratio_interval(one, others[0]).width <= sampling.width
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Without the garbage collector, as in ``timeit``."""
-    gc.collect()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.cell import Cell, LaunchSpec, Sampling
-from harness.records import Status, read_fields
+from harness.files import read_fields
+from harness.records import Status
 from images.recipe import BuildSettings
 from images.virtualenv import ensure_environment
 from matrix.bench import ENVIRONMENTS, recipe

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from harness.cell import Cell, LaunchSpec, Sampling
+from harness.files import read_fields, row_from_fields
 from harness.measure.sampling import interleave
-from harness.records import Row, read_fields, row_from_fields
+from harness.records import Row
 from tests.conftest import SOURCE
 
 pytestmark = [

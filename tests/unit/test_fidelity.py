@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from harness.cell import Cell, LaunchSpec, Sampling
+from harness.files import append_rows
 from harness.protocols import NoEvidence, Subject, Unsupported
-from harness.records import Row, append_rows
+from harness.records import Row
 from matrix.engines.engine import PINNED_VARIABLES
 from tests import instruments
 from tests.benchmarks.fidelity import aa, about, agreement, efficiency, known, memory, modes, planted, table

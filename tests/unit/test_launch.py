@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.cell import Cell, LaunchSpec, Sampling
+from harness.files import read_fields
 from harness.launch import modules_of
-from harness.records import read_fields
 from tests.conftest import SOURCE
 
 

@@ -10,20 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.records import (
-    ANCESTOR_COLUMNS,
-    COLUMNS,
-    Row,
-    Sample,
-    Status,
-    append_rows,
-    append_samples,
-    cut_torn_line,
-    format_row,
-    one_line,
-    read_fields,
-    row_from_fields,
-)
+from harness.files import append_rows, append_samples, cut_torn_line, format_row, read_fields, row_from_fields
+from harness.records import ANCESTOR_COLUMNS, COLUMNS, Row, Sample, Status, one_line
 
 
 def test_the_ancestors_columns_come_first() -> None:

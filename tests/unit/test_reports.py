@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.records import COLUMNS, Row, Status, append_rows
+from harness.files import append_rows
+from harness.records import COLUMNS, Row, Status
 from reports.__main__ import main
 from reports.compare import compare, geomean
 from reports.format import duration, ratio, size

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import output as files
-from harness import records
+from harness import files, output
 from harness.cell import Cell, LaunchSpec
+from harness.files import append_rows, append_samples, read_fields
 from harness.output import row_of
-from harness.records import Sample, Status, append_rows, append_samples, read_fields
+from harness.records import Sample, Status
 from matrix import store
 from matrix.errors import RunBusy, RunNotFound
 from matrix.store import create_run, is_abandoned, latest_run, open_run
@@ -31,8 +31,8 @@ def leave(directory: Path, *cells: str) -> None:
             Sample(launch=0, attempt=0, cell=cell.id, variant="eager", clock="host", index=i, started_seconds=i, seconds=0.1, calls=1)
             for i in range(3)
         ]
-        append_samples(directory / files.SAMPLES, samples)
-        append_rows(directory / files.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "", log=f"logs/{log.name}")])
+        append_samples(directory / output.SAMPLES, samples)
+        append_rows(directory / output.ROWS, [row_of(cell, spec, Status.INFRA_ERROR, "", log=f"logs/{log.name}")])
 
 
 class Killed(BaseException):
@@ -46,7 +46,7 @@ def test_a_kill_while_collecting_loses_and_doubles_nothing(
 ) -> None:
     with create_run(tmp_path, "run", {}) as run:
         leave(run.incoming(0, 0), "a/one", "a/two")
-        holder: object = {"append_samples": records, "append_rows": records, "_move": store, "rmtree": shutil}[point]
+        holder: object = {"append_samples": files, "append_rows": files, "_move": store, "rmtree": shutil}[point]
         original: Callable[..., None] = getattr(holder, point)
 
         def killed(*arguments: object, **keywords: object) -> None:
@@ -77,7 +77,7 @@ def test_links_that_a_launch_leaves_are_not_followed(tmp_path: Path) -> None:
         (directory / "logs" / "folder").symlink_to(home)
         (directory / "logs" / "0001.log").symlink_to(home / "keys")
         (directory / "artifacts").symlink_to(home)
-        (directory / files.FACTS).symlink_to(home / "keys")
+        (directory / output.FACTS).symlink_to(home / "keys")
         run.collect()
         assert (home / "keys").read_text() == "secret"
         assert not any(path.is_symlink() for path in run.directory.rglob("*"))
@@ -90,9 +90,9 @@ def test_rows_of_another_start_and_second_rows_are_not_taken(tmp_path: Path) -> 
     with create_run(tmp_path, "run", {}) as run:
         directory = run.incoming(0, 0)
         forged = [row_of(cell, replace(spec, launch=7), Status.PASS, ""), *[row_of(cell, spec, Status.PASS, text) for text in "12"]]
-        append_rows(directory / files.ROWS, forged)
-        (directory / files.SAMPLES).write_text("launch,cell\nx,y\n")
-        (directory / files.FACTS).write_text("{half")
+        append_rows(directory / output.ROWS, forged)
+        (directory / output.SAMPLES).write_text("launch,cell\nx,y\n")
+        (directory / output.FACTS).write_text("{half")
         run.collect()
         assert [(row.launch, row.reason) for row in run.rows()] == [(0, "1")]
 

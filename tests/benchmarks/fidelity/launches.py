@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.cell import LaunchSpec
+from harness.files import read_fields, row_from_fields, sample_from_fields
 from harness.output import FACTS, ROWS, SAMPLES
-from harness.records import Row, Sample, read_fields, row_from_fields
+from harness.records import Row, Sample
 
 SOURCE = Path(__file__).resolve().parents[3]
 CELLS = "cells.json"
@@ -112,18 +113,4 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _samples(out: Path) -> tuple[Sample, ...]:
-    return tuple(
-        Sample(
-            launch=int(fields["launch"]),
-            attempt=int(fields["attempt"]),
-            cell=fields["cell"],
-            variant=fields["variant"],
-            clock=fields["clock"],
-            index=int(fields["index"]),
-            started_seconds=float(fields["started_seconds"]),
-            seconds=float(fields["seconds"]),
-            calls=int(fields["calls"]),
-            mark=fields["mark"],
-        )
-        for fields in read_fields(out / SAMPLES)
-    )
+    return tuple(sample_from_fields(fields) for fields in read_fields(out / SAMPLES))

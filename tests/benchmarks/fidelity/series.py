@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cell import LaunchSpec
-from harness.records import Row, append_rows
+from harness.files import append_rows
+from harness.records import Row
 from tests.benchmarks.fidelity import about
 from tests.benchmarks.fidelity.launches import Place, launch, read_rows
 from tests.benchmarks.fidelity.tables import Table
