@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from harness.protocols import Call
 
 RESET_HIGH_WATER_MARK = "5"
 """Written to clear_refs: proc(5)."""
+SHORT_SECONDS = 1.0
+"""Calls that take no longer are looked at twice."""
 SNAPSHOT_ENTRIES = 100_000
 """Events that a recording keeps."""
 
@@ -47,7 +50,13 @@ def peak_of(call: Call, device: str) -> Peak:
     """
     kind = torch.device(device).type
     if kind == "cpu":
-        return _peak_of_process(call)
+        started = time.monotonic()
+        first = _peak_of_process(call)
+        if first.beyond_bytes is None or time.monotonic() - started > SHORT_SECONDS:
+            return first
+        # What the kernel has not gathered yet is missing: of two readings the larger one is nearer.
+        second = _peak_of_process(call)
+        return max(first, second, key=lambda peak: peak.beyond_bytes or 0)
     if kind == "cuda":
         return _peak_of_cuda(call, device)
     return Peak(reason=f"the harness knows no peak for the device {device}")
