@@ -24,6 +24,7 @@ class JournalWriter:
         """artifacts: the folder for files beside the row; it is made when there is one."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._artifacts = artifacts
+        self._process = os.getpid()
 
     def phase(self, name: str) -> None:
         self._write({"phase": name})
@@ -49,6 +50,9 @@ class JournalWriter:
         self._write({"status": status, "reason": reason})
 
     def _write(self, entry: dict[str, object]) -> None:
+        if os.getpid() != self._process:
+            # A workload that forks and returns in both processes: only one of them is the cell's.
+            return
         data = memoryview((json.dumps(entry) + "\n").encode())
         while data:
             data = data[os.write(self._descriptor, data) :]

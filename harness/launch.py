@@ -107,7 +107,9 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
         if spec.measure_ceilings:
             if spec.threads is not None:
                 ceilings.use_threads(spec.threads)
-            write_json(path, {**found, "ceilings": ceilings.of_devices(device for device in devices if device not in known)})
+            wanted = [device for device in devices if device not in known]
+            measured = ceilings.of_devices(wanted)
+            write_json(path, {**found, "ceilings": measured, "without_ceilings": [device for device in wanted if device not in measured]})
 
     run_process(look, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "machine.log", stop=launch.stop)
     found: dict[str, Any] = {}
@@ -150,7 +152,13 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
         if status == Status.PASS and spec.warm_compile and spec.fresh_caches and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
     except OSError as error:
-        return row_of(cell, spec, Status.INFRA_ERROR, f"no room for compile caches or logs: {error}", started_at=started_at), []
+        return row_of(
+            cell,
+            spec,
+            Status.INFRA_ERROR,
+            f"the launch could not start the cell (disk full, or too many processes?): {error}",
+            started_at=started_at,
+        ), []
     finally:
         shutil.rmtree(own_caches, ignore_errors=True)
     fields = dict(journal.fields)

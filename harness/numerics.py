@@ -19,3 +19,15 @@ def apply(numerics: Numerics) -> None:
         # Source: https://docs.nvidia.com/cuda/cublas, "Results reproducibility".
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.use_deterministic_algorithms(numerics.deterministic)
+
+
+def hold(numerics: Numerics) -> bool:
+    """Whether the settings are still those that were made."""
+    found = (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    return found == (numerics.tf32, numerics.tf32, numerics.cudnn_benchmark, numerics.deterministic, numerics.deterministic)

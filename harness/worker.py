@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import time
@@ -47,7 +48,11 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
 def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool) -> str:
     began = time.perf_counter()
     if spec.threads is not None:
+        processors = os.cpu_count() or 1
+        if spec.threads > processors:
+            raise Unsupported(f"threads = {spec.threads}: this machine has {processors} processors")
         torch.set_num_threads(spec.threads)
+    threads = torch.get_num_threads()
     random.seed(spec.seed)
     np.random.seed(spec.seed % 2**32)
     numerics.apply(spec.numerics)
@@ -67,7 +72,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     )
     clock.synchronize()
     experiment = cast("type[Experiment]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))()
-    return (experiment.again if again else experiment.run)(
+    status = (experiment.again if again else experiment.run)(
         subject=subject,
         backend=backend,
         clock=clock,
@@ -76,6 +81,9 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         load_seconds=time.perf_counter() - began,
         report=_Reporter(journal, phase),
     )
+    if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
+        journal.warn(Warn.SETTINGS_CHANGED)
+    return status
 
 
 class _Phase:

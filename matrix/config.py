@@ -107,7 +107,7 @@ class Run(Model):
     launches: int = Field(default=1, ge=1, le=MOST_LAUNCHES, description="starts of each image; the unit of replication")
     seed: int = Field(default=1337, ge=0, le=LARGEST_SEED, description="of inputs, and of the order of launches and samples")
     timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")
-    threads: int | None = Field(default=None, ge=1, description="threads inside an operator; torch's choice where absent")
+    threads: int | None = Field(default=None, ge=1, le=4096, description="threads inside an operator; torch's choice where absent")
     samples: int = Field(default=30, ge=2, description="rounds of samples (eager and the backend once each) that are taken at least")
     interval_width: float = Field(
         default=0.01, gt=0, le=1, description="sampling ends when the 95 % interval of the ratio is as narrow as this"

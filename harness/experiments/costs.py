@@ -53,7 +53,7 @@ def _spared(phase: str, report: Report) -> Iterator[None]:
     report.phase(phase)
     try:
         yield
-    except Exception as error:  # noqa: BLE001  # whatever a workload, a driver or an allocator can raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a workload, a driver or an allocator can raise
         traceback.print_exc()
         report.warn(Warn.COSTS_INCOMPLETE)
         report.set(reason=f"{phase} could not be measured: {type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import Checked, call_first, check, copy_of, seeded, step_of, write_diagnostics
+from harness.experiments.checking import Checked, call_first, check, copy_of, reference_of, seeded, step_of, write_diagnostics
 from harness.experiments.costs import report_costs
 from harness.experiments.steps import surroundings
 from harness.experiments.timing import BACKEND, EAGER, report_timing
@@ -61,7 +61,9 @@ class Performance:
     ) -> str:
         """The backend's first call in a process that finds the first one's compile caches; is its result still right?"""
         report.phase("eager")
-        eager = seeded(step_of(copy_of(subject), cell), spec.seed)
+        pristine = copy_of(subject)
+        eager = seeded(step_of(copy_of(pristine), cell), spec.seed)
+        reference = reference_of(pristine, eager, cell, spec.seed, report)
         clock.synchronize()
         found = call_first(subject, backend, clock, cell, spec.seed, report)
         report.set(
@@ -72,6 +74,6 @@ class Performance:
         )
         report.phase("check")
         tolerance = subject.tolerance or default_tolerance(cell.mode, cell.precision)
-        checked = compare_groups(eager, found.results, None, tolerance)
+        checked = compare_groups(eager, found.results, reference, tolerance)
         report.set(reason=checked.reason)
         return Status.PASS if checked.same else Status.FAIL_ACCURACY

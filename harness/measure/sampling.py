@@ -33,6 +33,11 @@ PATIENCE = 4
 """Budgets that the wanted number of rounds may take where calls are long."""
 HOPELESS = 3
 """Times the wanted number of rounds, most of them disturbed, after which disturbed ones do."""
+CHECKED_ROUNDS = 5
+"""Rounds after which the length of samples is looked at once more."""
+TOO_SHORT = 2
+"""Times the calls of a sample that it would have taken, from which on it counts as too short."""
+MOST_RECALIBRATIONS = 3
 LOOKS_GROWTH = 1.25
 """Factor by which rounds grow between two looks at the interval: looking costs time, and more looks stop luckier."""
 
@@ -143,66 +148,126 @@ def interleave(
     ``sampling.samples`` rounds at least; or when the budget is spent. state: the cache's, as earlier launches had it. keep: is handed
     the samples as they come, between rounds.
     """
-    names = list(variants)
     began = now()
-    steady = [warm_up(variants[name], clock.gauges[-1], WARMUP_SHARE * sampling.budget_seconds, now) for name in names]
-    rough = {(name, gauge.name): one_call_seconds(variants[name], gauge) for name in names for gauge in clock.gauges}
-    first = clock.gauges[0]
-    cache = clock.settle(min(rough[name, first.name] for name in names), state)
+    steady = [warm_up(call, clock.gauges[-1], WARMUP_SHARE * sampling.budget_seconds, now) for call in variants.values()]
+    rough = _rough_seconds(variants, clock)
+    cache = clock.settle(min(rough[name, clock.gauges[0].name] for name in variants), state)
     if cache == HOT:
         # The clock begins with a cold cache, where it can keep one at all.
-        rough = {(name, gauge.name): one_call_seconds(variants[name], gauge) for name in names for gauge in clock.gauges}
-    calls = {
-        (name, gauge.name): gauge.calls(rough[name, gauge.name], sampling.minimum_sample_seconds)
-        for name in names
-        for gauge in clock.gauges
-    }
+        rough = _rough_seconds(variants, clock)
+    rounds = _Rounds(variants, clock, sampling, order, watch, keep, now, rough)
     warmed = now()
-    samples: list[Taken] = []
-    marks: list[str] = []
-    spent = False
-    kept = 0
-    kept_at = now()
-    look = sampling.samples
-    turns = [(name, gauge) for name in names for gauge in clock.gauges]
     with collected():
         if watch:
             watch.begin()
-        started = now()
-        while True:
-            order.shuffle(turns)
-            round_started = now()
-            taken = [
-                Taken(name, gauge.name, now() - started, gauge.time(variants[name], calls[name, gauge.name]), calls[name, gauge.name])
-                for name, gauge in turns
-            ]
-            mark = watch.mark(now() - round_started) if watch else ""
-            samples.extend(sample._replace(mark=mark) for sample in taken)
-            marks.append(mark)
-            if now() - kept_at >= KEEP_SECONDS:
-                keep(samples[kept:])
-                kept, kept_at = len(samples), now()
-            spent = _is_spent(len(marks), now() - started, sampling)
-            if spent:
-                break
-            if len(marks) >= look and _are_enough(marks, sampling.samples):
-                look = max(look + 1, int(len(marks) * LOOKS_GROWTH))
-                if _is_narrow(samples, marks, names, first.name, sampling):
-                    break
+        spent = rounds.take()
         if watch:
             watch.end()
-    keep(samples[kept:])
     return Measurement(
-        samples=tuple(samples),
-        marks=tuple(marks),
-        steady=all(steady),
+        samples=tuple(rounds.samples),
+        marks=tuple(rounds.marks),
+        steady=all(steady) and not rounds.too_short(),
         cache=cache,
         warmup_seconds=warmed - began,
         spent=spent,
-        calls=calls,
+        calls=rounds.calls,
         minimum=sampling.samples,
-        started=started,
+        started=rounds.started,
     )
+
+
+Turn = tuple[str, str]
+"""(variant, clock)."""
+
+
+class _Rounds:
+    """The rounds of one cell: taken, marked, handed on."""
+
+    def __init__(
+        self,
+        variants: Mapping[str, Call],
+        clock: Clock,
+        sampling: Sampling,
+        order: random.Random,
+        watch: Watch | None,
+        keep: Callable[[Sequence[Taken]], None],
+        now: Callable[[], float],
+        rough_seconds: Mapping[Turn, float],
+    ) -> None:
+        self._variants, self._sampling, self._order = variants, sampling, order
+        self._watch, self._keep, self._now = watch, keep, now
+        self._gauges = {gauge.name: gauge for gauge in clock.gauges}
+        self._first = clock.gauges[0].name
+        self.calls = self._calls_for(rough_seconds)
+        self.samples: list[Taken] = []
+        self.marks: list[str] = []
+        self._kept = 0
+        self.started = now()
+
+    def take(self) -> bool:
+        """Until they are enough; whether it was the budget that ended them."""
+        sampling, look, recalibrations, kept_at = self._sampling, self._sampling.samples, 0, self._now()
+        try:
+            while True:
+                self._take_round()
+                if len(self.marks) == CHECKED_ROUNDS and recalibrations < MOST_RECALIBRATIONS and not self._kept and self.too_short():
+                    # What was calibrated was not yet what is sampled: a compiler, or something else that has gone since.
+                    recalibrations += 1
+                    self.calls = self._calls_for(self._median_seconds())
+                    self.samples, self.marks = [], []
+                    continue
+                if self._now() - kept_at >= KEEP_SECONDS:
+                    self._hand_on()
+                    kept_at = self._now()
+                if _is_spent(len(self.marks), self._now() - self.started, sampling):
+                    return True
+                if len(self.marks) >= look and _are_enough(self.marks, sampling.samples):
+                    look = max(look + 1, int(len(self.marks) * LOOKS_GROWTH))
+                    if self._is_narrow():
+                        return False
+        finally:
+            self._hand_on()
+
+    def too_short(self) -> bool:
+        """Whether samples are much shorter than they were to be."""
+        wanted = self._calls_for(self._median_seconds())
+        return any(wanted[turn] > TOO_SHORT * calls for turn, calls in self.calls.items())
+
+    def _take_round(self) -> None:
+        turns = list(self.calls.items())
+        self._order.shuffle(turns)
+        began = self._now()
+        taken = [
+            Taken(variant, clock, self._now() - self.started, self._gauges[clock].time(self._variants[variant], calls), calls)
+            for (variant, clock), calls in turns
+        ]
+        mark = self._watch.mark(self._now() - began) if self._watch else ""
+        self.samples.extend(sample._replace(mark=mark) for sample in taken)
+        self.marks.append(mark)
+
+    def _hand_on(self) -> None:
+        self._keep(self.samples[self._kept :])
+        self._kept = len(self.samples)
+
+    def _calls_for(self, seconds: Mapping[Turn, float]) -> dict[Turn, int]:
+        minimum = self._sampling.minimum_sample_seconds
+        return {(variant, clock): self._gauges[clock].calls(each, minimum) for (variant, clock), each in seconds.items()}
+
+    def _seconds(self, turn: Turn) -> list[float]:
+        return [sample.seconds for sample in self.samples if (sample.variant, sample.clock) == turn]
+
+    def _median_seconds(self) -> dict[Turn, float]:
+        return {turn: statistics.median(self._seconds(turn)) for turn in self.calls}
+
+    def _is_narrow(self) -> bool:
+        chosen = counted(self.marks, self._sampling.samples)
+        values = [self._seconds((variant, self._first)) for variant in list(self._variants)[:2]]
+        one, *others = ([each[index] for index in chosen] for each in values)
+        return not others or ratio_interval(one, others[0]).width <= self._sampling.width
+
+
+def _rough_seconds(variants: Mapping[str, Call], clock: Clock) -> dict[Turn, float]:
+    return {(name, gauge.name): one_call_seconds(call, gauge) for name, call in variants.items() for gauge in clock.gauges}
 
 
 def _is_spent(rounds: int, seconds: float, sampling: Sampling) -> bool:
@@ -214,10 +279,3 @@ def _is_spent(rounds: int, seconds: float, sampling: Sampling) -> bool:
 def _are_enough(marks: Sequence[str], wanted: int) -> bool:
     """Enough rounds that nothing disturbed; or so many in all that waiting for better ones is vain."""
     return marks.count("") >= wanted or len(marks) >= HOPELESS * wanted
-
-
-def _is_narrow(samples: Sequence[Taken], marks: Sequence[str], names: Sequence[str], clock: str, sampling: Sampling) -> bool:
-    chosen = counted(marks, sampling.samples)
-    values = {name: [sample.seconds for sample in samples if (sample.variant, sample.clock) == (name, clock)] for name in names[:2]}
-    one, *others = ([values[name][index] for index in chosen] for name in names[:2])
-    return not others or ratio_interval(one, others[0]).width <= sampling.width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,14 @@ def test_what_dies_after_it_was_timed_has_passed(tmp_path: Path, phase: str) -> 
     assert status == "pass"
     assert journal.warnings == ["costs_incomplete"]
     assert f"during {phase!r}: killed by SIGSEGV" in reason
+
+
+def test_a_fork_that_comes_back_says_nothing(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "j", tmp_path / "artifacts")
+    if (pid := os.fork()) == 0:
+        writer.set(speedup=9.0)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    writer.set(speedup=2.0)
+    assert read_journal(tmp_path / "j").fields == {"speedup": 2.0}
+    assert len((tmp_path / "j").read_text().splitlines()) == 1

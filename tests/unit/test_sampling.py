@@ -11,6 +11,7 @@ from harness.cell import Sampling
 from harness.measure.clock import calls_for
 from harness.measure.sampling import Measurement, counted, interleave, one_call_seconds, warm_up
 from harness.protocols import Call, Gauge
+from harness.records import Taken
 
 Duration = Callable[[], float]
 
@@ -183,3 +184,35 @@ def test_warming_up_is_given_up_when_its_time_is_spent() -> None:
 def test_what_earlier_launches_chose_is_passed_to_the_clock() -> None:
     assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9), state="cold").cache == "cold"
     assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9)).cache == "hot"
+
+
+def test_samples_that_turn_out_too_short_are_made_longer() -> None:
+    """Calibrated while every call still compiled; then calls take a thousandth."""
+    calls = 0
+
+    def late() -> float:
+        nonlocal calls
+        calls += 1
+        return 0.01 if calls < 25 else 1e-5
+
+    found = take({"a": late, "b": late}, Sampling(samples=30, minimum_sample_seconds=1e-3, budget_seconds=1e9))
+    assert found.calls["a", "host"] == 100
+    assert all(sample.calls >= 99 for sample in found.samples)
+    assert found.steady
+
+
+def test_samples_survive_a_call_that_raises() -> None:
+    kept: list[Taken] = []
+    clock = FakeClock()
+    durations = iter([1.0] * 60)
+    with pytest.raises((StopIteration, RuntimeError)):
+        interleave(
+            {"a": lambda: next(durations)},
+            clock,
+            Sampling(samples=100, budget_seconds=1e9),
+            random.Random(1),
+            keep=kept.extend,
+            now=lambda: clock.gauge.now,
+        )
+    assert 30 <= len(kept) < 60
+    assert [sample.started_seconds for sample in kept] == sorted(sample.started_seconds for sample in kept)
