@@ -27,6 +27,8 @@ from matrix.provenance import describe_run, harness_digest, plan_of, user_module
 from matrix.runner import Settings, run_plan
 from matrix.store import Run, create_run, is_abandoned, open_run
 
+QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
+"""Of ``[run]``, for ``--quick``."""
 ENVIRONMENTS = Path(".nox") / "images"
 """Where the local engine keeps virtual environments, under the checkout."""
 
@@ -195,6 +197,8 @@ def build_settings(matrix: Matrix) -> BuildSettings:
 def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     """The configuration with the command line's changes: what is in force, what the manifest has, and what a resumed run goes by."""
     changed: dict[str, Any] = _with_build_options(matrix, options).model_dump(mode="json")
+    if options.quick:
+        changed["run"] |= QUICK
     given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
     if options.memory is not None:

@@ -117,6 +117,7 @@ class Run(Model):
     energy_seconds: float = Field(default=1.0, ge=0, le=LONGEST_SECONDS, description="for the energy of a call, where it is told; 0: not")
     cache: Literal["cold", "hot"] = Field(default="cold", description="a GPU's last-level cache before a call: flushed, or as it is")
     warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
+    ceilings: bool = Field(default=True, description="measure what the machine can do, once per run, for the share of it that is reached")
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
     memory_snapshot: bool = Field(default=False, description="keep the history of the GPU allocator over one call")
     tf32: bool = Field(default=False, description="float32 products in TF32, on GPUs that have it")

@@ -91,6 +91,11 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="time for one cell")
     how.add_argument("--memory", metavar="SIZE", help="memory limit of a container, as in 8g")
+    how.add_argument(
+        "--quick",
+        action="store_true",
+        help="few samples, one compilation, no ceilings: to see that all works, not how fast it is",
+    )
     how.add_argument("--cache", choices=("cold", "hot"), help="a GPU's last-level cache before a call: flushed, or as it is")
     how.add_argument(
         "--memory-snapshot", action="store_true", default=None, help="keep the history of the GPU's allocator over one call (artifacts/)"

@@ -109,6 +109,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         warm_compile=how.warm_compile,
         memory_snapshot=how.memory_snapshot,
         ceilings=known.ceilings,
+        measure_ceilings=how.ceilings,
         hot=tuple(cell for cell in known.hot if cell in mine),
         cold=tuple(cell for cell in known.cold if cell in mine),
     )

@@ -14,7 +14,7 @@ import pytest
 
 from harness.records import ANCESTOR_COLUMNS
 from tests.conftest import SOURCE
-from tests.integration.command import EAGER, bench, only_run, own, rows, statuses
+from tests.integration.command import EAGER, FULL, bench, only_run, own, rows, statuses
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("image", "no_containers_left")]
 DOCKER = ("--engine", "docker")
@@ -26,7 +26,7 @@ def options(build_options: list[str]) -> list[str]:
 
 
 def test_a_matrix_is_measured_in_a_container(tmp_path: Path, options: list[str]) -> None:
-    done = bench(*options, "-k", "softmax|sum_all", results=tmp_path)
+    done = bench(*options, FULL, "-k", "softmax|sum_all", results=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = only_run(tmp_path)
     table = rows(run)

@@ -50,7 +50,7 @@ def test_without_an_engine(fresh: Path, tmp_path: Path, build_options: list[str]
 
 @pytest.mark.engine
 def test_with_an_engine(fresh: Path, tmp_path: Path, build_options: list[str], engine: docker.DockerClient) -> None:
-    done = nox(fresh, "-s", "bench-cpu", "--", "-k", "softmax eager|sum_all eager", "--results", str(tmp_path), *build_options)
+    done = nox(fresh, "-s", "bench-cpu", "--", "--quick", "-k", "softmax eager|sum_all eager", "--results", str(tmp_path), *build_options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "engine: docker" in done.stdout
     assert list(rows(only_run(tmp_path))["status"]) == ["pass"] * 2
@@ -72,7 +72,7 @@ def test_the_list_the_help_and_the_plan(fresh: Path) -> None:
 
 @pytest.mark.local
 def test_kill_9_of_nox_leaves_nothing_running(fresh: Path, tmp_path: Path, build_options: list[str]) -> None:
-    selected = [*own("Healthy", "Slow"), "--backend", "eager", "--engine", "local", "--results", str(tmp_path)]
+    selected = [*own("Healthy", "Slow"), "--backend", "eager", "--engine", "local", "--quick", "--results", str(tmp_path)]
     command = [str(fresh / "venv" / "bin" / "nox"), "-s", "bench-cpu", "--", *selected, *build_options]
     with (tmp_path.parent / "out").open("w") as out:
         process = subprocess.Popen(command, cwd=fresh / "clone", stdout=out, stderr=out)
