@@ -97,6 +97,7 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
     devices = dict.fromkeys(cell.device for cell in spec.cells)
     path = directory / CEILINGS
 
+    from harness import numerics
     from harness.measure import ceilings
 
     known = ceilings.readable(spec.ceilings or {})
@@ -105,8 +106,8 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
         found: dict[str, object] = {"gpus": facts.gpus()}
         write_json(path, found)
         if spec.measure_ceilings:
-            if spec.threads is not None:
-                ceilings.use_threads(spec.threads)
+            # As many as cells have: a ceiling of all processors is none for one thread.
+            numerics.use_threads(spec.threads)
             wanted = [device for device in devices if device not in known]
             measured = ceilings.of_devices(wanted)
             write_json(path, {**found, "ceilings": measured, "without_ceilings": [device for device in wanted if device not in measured]})

@@ -7,6 +7,18 @@ import os
 import torch
 
 from harness.cell import Numerics
+from harness.protocols import Unsupported
+
+
+def use_threads(threads: int | None) -> None:
+    """Threads inside an operator; None leaves torch its choice. Raises Unsupported for more than there are processors: so many would
+    starve the host of processes before they said anything.
+    """
+    processors = os.cpu_count() or 1
+    if threads is not None:
+        if threads > processors:
+            raise Unsupported(f"threads = {threads}: this machine has {processors} processors")
+        torch.set_num_threads(threads)
 
 
 def apply(numerics: Numerics) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import time
@@ -47,11 +46,7 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
 
 def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool) -> str:
     began = time.perf_counter()
-    if spec.threads is not None:
-        processors = os.cpu_count() or 1
-        if spec.threads > processors:
-            raise Unsupported(f"threads = {spec.threads}: this machine has {processors} processors")
-        torch.set_num_threads(spec.threads)
+    numerics.use_threads(spec.threads)
     threads = torch.get_num_threads()
     random.seed(spec.seed)
     np.random.seed(spec.seed % 2**32)

@@ -126,13 +126,6 @@ def readable(known: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def use_threads(threads: int) -> None:
-    """As many as cells have: a ceiling of all processors is none for one thread."""
-    import torch
-
-    torch.set_num_threads(threads)
-
-
 def of_devices(devices: Iterable[str]) -> dict[str, object]:
     """Ceilings by device, as JSON holds them, of those devices that can be measured here, and now: a processor that others want at the
     same time has ceilings that it exceeds later.

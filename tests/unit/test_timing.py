@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
 
 import pytest
@@ -14,6 +15,7 @@ from harness.experiments.checking import share_tensors
 from harness.experiments.costs import _spared
 from harness.experiments.timing import BACKEND, EAGER, break_even_calls, warnings
 from harness.measure.sampling import Measurement
+from harness.protocols import Unsupported
 from harness.records import Taken, Warn
 
 
@@ -123,3 +125,16 @@ def test_a_cost_that_cannot_be_measured_takes_no_time_away() -> None:
         raise RuntimeError("planted")
     assert said.warnings == [Warn.COSTS_INCOMPLETE]
     assert said.fields == {"reason": "energy could not be measured: RuntimeError: planted"}
+
+
+def test_more_threads_than_processors_are_refused_before_they_are_made() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(Unsupported, match=f"threads = 100000: this machine has {os.cpu_count()} processors"):
+        numerics.use_threads(100_000)
+    numerics.use_threads(None)
+    assert torch.get_num_threads() == before
+    try:
+        numerics.use_threads(1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
