@@ -40,7 +40,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}" if names else ""
 
 
-def _backend(name: str) -> str:
+def known_backend(name: str) -> str:
+    """The name. ValueError for one that the harness does not have, with the nearest that it has."""
     if not catalog.is_backend(name):
         families = [f"{family}:NAME" for family in catalog.BACKEND_FAMILIES]
         raise ValueError(f"unknown backend {name!r}{nearest(name, [*catalog.BACKENDS, *families])}")
@@ -86,7 +87,7 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Name = Annotated[str, AfterValidator(_regular_name)]
-Backend = Annotated[str, AfterValidator(_backend)]
+Backend = Annotated[str, AfterValidator(known_backend)]
 WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
 CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]

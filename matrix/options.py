@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES
+from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -138,14 +138,10 @@ def selection_of(options: argparse.Namespace) -> Selection:
 
 
 def _checked(names: list[str]) -> tuple[str, ...]:
-    from harness import catalog
-    from matrix.config import nearest
-
-    for name in names:
-        if not catalog.is_backend(name):
-            known = [*catalog.BACKENDS, *(f"{family}:NAME" for family in catalog.BACKEND_FAMILIES)]
-            raise SelectionError(f"unknown backend {name!r}{nearest(name, known)}")
-    return tuple(names)
+    try:
+        return tuple(known_backend(name) for name in names)
+    except ValueError as error:
+        raise SelectionError(str(error)) from None
 
 
 def _number(text: str, kind: Callable[[str], T], what: str) -> T:

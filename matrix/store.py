@@ -83,13 +83,13 @@ class Run:
 
     def incoming(self, launch: int, attempt: int) -> Path:
         """A fresh directory for one start of a launch to write into."""
-        directory = self.directory / INCOMING / f"{launch:03d}-{attempt}"
+        directory = self.directory / INCOMING / _start_name(launch, attempt)
         directory.mkdir(parents=True)
         return directory
 
     def log(self, launch: int, attempt: int) -> Path:
         """Where the host keeps what a start printed: outside of what the launch itself can write to."""
-        path = self.directory / LOGS / f"{launch:03d}-{attempt}" / "launch.log"
+        path = self.directory / LOGS / _start_name(launch, attempt) / "launch.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -163,6 +163,11 @@ class Run:
             files.append_rows(temporary, kept)
             temporary.replace(target)
         return len(rows) - len(kept)
+
+
+def _start_name(launch: int, attempt: int) -> str:
+    """Of a start's folders; ``_collect`` reads it back."""
+    return f"{launch:03d}-{attempt}"
 
 
 def _fresh(target: Path) -> Path:

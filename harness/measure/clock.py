@@ -72,7 +72,20 @@ class WaitingGauge:
         return calls_for(RESOLUTIONS * self.resolution_seconds, one_call)
 
 
-class CpuClock:
+class HostTimed:
+    """What clocks without a clock of the device's own have in common: caches as they are, nothing held there, nothing to replay."""
+
+    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
+        return AS_FOUND
+
+    def release(self) -> None:
+        pass
+
+    def replay(self, call: Call) -> None:
+        return None
+
+
+class CpuClock(HostTimed):
     """The device is the host: one gauge, and nothing to wait for."""
 
     device = "cpu"
@@ -83,15 +96,6 @@ class CpuClock:
 
     def synchronize(self) -> None:
         pass
-
-    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
-        return AS_FOUND
-
-    def release(self) -> None:
-        pass
-
-    def replay(self, call: Call) -> None:
-        return None
 
     def transfer_seconds(self, inputs: object, outputs: object) -> None:
         return None

@@ -1,7 +1,7 @@
 """The clock of a CUDA device: device time by events, host time by a wall clock that waits, graph time by replays.
 
-Device time is what the device works, not what Python needs to ask for it: the device is kept asleep until it has been given all
-work of a sample, so that it never waits for the host in between. (The method of nvbench's blocking kernel.)
+Device time is what the device works, not what Python needs to ask for it: the device is kept asleep until it has been given
+the work of a call, so that it does not wait for the host within it. (The method of nvbench's blocking kernel.)
 """
 
 from __future__ import annotations
@@ -136,9 +136,8 @@ class CudaClock:
         with torch.cuda.graph(graph, stream=stream):
             for _ in range(calls):
                 call()
-        replays = self._device_gauge.calls(self._device_gauge.time(graph.replay, 1)) if self._device_gauge.cold else 1
-        # Bound once: the gauge knows calls by what they are.
         replay = graph.replay
+        replays = self._device_gauge.calls(self._device_gauge.time(replay, 1)) if self._device_gauge.cold else 1
         return Replay(seconds=lambda: self._device_gauge.time(replay, replays) / calls, calls=replays * calls)
 
     def transfer_seconds(self, inputs: object, outputs: object) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.measure.clock import AS_FOUND, WaitingGauge
+from harness.measure.clock import AS_FOUND, HostTimed, WaitingGauge
 from harness.measure.transfer import transfer_seconds
-from harness.protocols import Call, Gauge, Unsupported
+from harness.protocols import Gauge, Unsupported
 
 
-class XlaClock:
+class XlaClock(HostTimed):
     """Host time alone: XLA has no events that a program could read.
 
     What was recorded before a sample is cut off, executed and waited for before the clock starts; what a call records is cut, executed
@@ -29,15 +29,6 @@ class XlaClock:
     def synchronize(self) -> None:
         self._sync()
         self._wait()
-
-    def settle(self, shortest_call_seconds: float, state: str | None) -> str:
-        return AS_FOUND
-
-    def release(self) -> None:
-        pass
-
-    def replay(self, call: Call) -> None:
-        return None
 
     def transfer_seconds(self, inputs: object, outputs: object) -> float:
         return transfer_seconds(inputs, outputs, self.device, self.synchronize)
