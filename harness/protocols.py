@@ -142,6 +142,13 @@ class Clock(Protocol):
         """Wait until the device has done what it was given."""
         ...
 
+    def run(self, call: Call, calls: int, one_call_seconds: float) -> None:
+        """Untimed calls that follow one another without a break, until the device has done them all; other threads get their turn.
+
+        one_call_seconds: about.
+        """
+        ...
+
     def settle(self, shortest_call_seconds: float, state: str | None) -> str:
         """Choose the state of the cache, ``cold`` or ``hot``, for all variants of a cell, and return it; empty where it is as found.
 

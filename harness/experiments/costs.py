@@ -6,11 +6,12 @@ After the samples, so that nothing of it is in them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import Checked
@@ -21,7 +22,7 @@ from harness.measure.clock import GRAPH, HOST
 from harness.measure.energy import energy_per_call, find_meter
 from harness.measure.memory import held_bytes, peak_of, snapshot
 from harness.measure.sampling import Measurement
-from harness.protocols import Call, Clock, Replay, Report, Subject
+from harness.protocols import Clock, Replay, Report, Subject
 from harness.records import Taken, Warn
 
 BYTES_PER_GIGABYTE = 1e9
@@ -94,18 +95,10 @@ def _report_energy(
     # The second of two finds the device warmer: which it is, is chance.
     for variant, step in order.sample(list(steps.items()), len(steps)):
         seconds = statistics.median(measured.seconds(variant, HOST))
-        energy = energy_per_call(_batch(step.call, clock), seconds, meter, minimum_seconds=energy_seconds)
+        batch = functools.partial(clock.run, step.call, one_call_seconds=seconds)
+        energy = energy_per_call(batch, seconds, meter, minimum_seconds=energy_seconds)
         if energy is not None:
             report.set(**{f"{variant}_joules": energy.joules_per_call, f"{variant}_watts": energy.watts})
-
-
-def _batch(call: Call, clock: Clock) -> Callable[[int], None]:
-    def batch(calls: int) -> None:
-        for _ in range(calls):
-            call()
-        clock.synchronize()
-
-    return batch
 
 
 def _report_graphs(steps: dict[str, Step], clock: Clock, origin: float, order: random.Random, report: Report) -> None:

@@ -33,6 +33,8 @@ SLEEP_CYCLES_PER_SECOND = 2e9
 """Cycles that ``torch.cuda._sleep`` counts: at most about this many pass in a second, so that it sleeps no shorter than asked."""
 LONGEST_SLEEP_SECONDS = 0.2
 SLEEP_FACTOR = 1.5
+QUEUED_SECONDS = 0.005
+"""Of work in each of the two pieces that ``run`` keeps in the device's queue."""
 EventPair = tuple[torch.cuda.Event, torch.cuda.Event]
 
 
@@ -110,6 +112,21 @@ class CudaClock:
         self.gauges: tuple[Gauge, ...] = (self._device_gauge, WaitingGauge(torch.cuda.synchronize, self._before))
 
     def synchronize(self) -> None:
+        torch.cuda.synchronize()
+
+    def run(self, call: Call, calls: int, one_call_seconds: float) -> None:
+        # Two pieces in the queue: the device always has work, and the host waits for it in torch, where other threads may run. Were the
+        # queue full, it would wait in a launch instead: inductor's launcher keeps the interpreter's lock there.
+        piece = max(1, min(MOST_BATCHED, math.ceil(QUEUED_SECONDS / max(one_call_seconds, 1e-9))))
+        earlier = None
+        for first in range(0, calls, piece):
+            for _ in range(min(piece, calls - first)):
+                call()
+            event = _event()
+            event.record()
+            if earlier is not None:
+                earlier.synchronize()
+            earlier = event
         torch.cuda.synchronize()
 
     def settle(self, shortest_call_seconds: float, state: str | None) -> str:

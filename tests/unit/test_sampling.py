@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.cell import Sampling
-from harness.measure.clock import calls_for
+from harness.measure.clock import HostTimed, calls_for
 from harness.measure.sampling import Measurement, counted, interleave, one_call_seconds, warm_up
 from harness.protocols import Call, Gauge
 from harness.records import Taken
@@ -36,7 +36,7 @@ class FakeGauge:
         return calls_for(max(minimum, 1000 * self.resolution_seconds), one_call)
 
 
-class FakeClock:
+class FakeClock(HostTimed):
     device = "fake"
 
     def __init__(self) -> None:
@@ -44,18 +44,9 @@ class FakeClock:
         self.gauges: tuple[Gauge, ...] = (self.gauge,)
         self.settled: list[tuple[float, str | None]] = []
 
-    def synchronize(self) -> None:
-        pass
-
     def settle(self, shortest_call_seconds: float, state: str | None) -> str:
         self.settled.append((shortest_call_seconds, state))
         return state or "hot"
-
-    def release(self) -> None:
-        pass
-
-    def replay(self, call: Call) -> None:
-        return None
 
     def transfer_seconds(self, inputs: object, outputs: object) -> None:
         return None

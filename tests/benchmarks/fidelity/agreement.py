@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ from tests.benchmarks.fidelity.series import Outcome
 from tests.benchmarks.fidelity.tables import Table, between, middle, percent, ratio, seconds, spread, yes
 
 LOW, HIGH = 0.97, 1.03
+REST_SECONDS = 0.5
+"""Before each instrument's turn on a GPU: after half a second of calls without a pause some of these run into its power limit, and are slower by
+up to 25 %, whoever times them."""
 SHORTEST_DEVICE_SECONDS = 20e-6
 """Below it this harness samples from a hot cache and ``do_bench`` from a cold one: there is nothing to compare."""
 COLUMNS = ("workload", "shapes", "cache", "this harness", "spread", "the other", "spread of it", "ratio", "0.97 to 1.03", "remarks")
@@ -56,10 +60,13 @@ def run(options: argparse.Namespace) -> Outcome:
     in_process.begin(options)
     shapes = options.shapes or (("small", "large") if options.device == "cuda" else ("small",))
     readings: list[Reading] = []
-    for name in options.cells:
-        for each in shapes:
-            print(f"  {name} {each}", file=sys.stderr, flush=True)
-            readings.extend(_of_cell(Cell(workload=f"micro/{name}", backend="eager", device=options.device, shapes=each), options))
+    try:
+        for name in options.cells:
+            for each in shapes:
+                print(f"  {name} {each}", file=sys.stderr, flush=True)
+                readings.extend(_of_cell(Cell(workload=f"micro/{name}", backend="eager", device=options.device, shapes=each), options))
+    except KeyboardInterrupt:
+        print("fidelity: interrupted; these are the cells that were finished", file=sys.stderr)
     return Outcome(about=in_process.line(options), tables=tables(readings), records=tuple(readings))
 
 
@@ -113,8 +120,13 @@ def _in_turns(call: Call, clock: Clock, state: str | None, order: random.Random,
     ours: dict[str, float | None] = {}
     theirs: dict[str, float] = {}
 
+    def rest() -> None:
+        if options.device == "cuda":
+            time.sleep(REST_SECONDS)
+
     def by_us() -> None:
         nonlocal state
+        rest()
         # The path of a cell with both variants but for the second: rounds, gauges, calibration, state of the cache.
         measured = interleave({EAGER: call}, clock, common.sampling(options), order, state=state)
         state = measured.cache
@@ -125,8 +137,10 @@ def _in_turns(call: Call, clock: Clock, state: str | None, order: random.Random,
             theirs[HOST] = others.timer_seconds(call)
             return
         assert state is not None
+        rest()
         theirs[HOST] = others.loop_seconds(call, cold=state == "cold", flush_bytes=others.flush_bytes(clock))
         if state == "cold":
+            rest()
             theirs[DEVICE] = others.do_bench_seconds(call)
 
     # The state of the cache is ours to choose: where it is not known yet, we begin.
