@@ -17,6 +17,14 @@ BACKEND_FAMILIES: Mapping[str, str] = {
 }
 """``family:name``, where the name is known only inside the image: ``dynamo:aot_eager`` is any backend that torch lists."""
 
+INDUCTOR_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
+    "inductor": {"mode": INDUCTOR_MODES},
+}
+"""The options of a backend: their type, or the words that they may be."""
+OPEN = frozenset({"inductor"})
+"""Backends with more options than the host can know: what is not in ``OPTIONS`` is checked in the image, by the backend itself."""
+
 PRELOADS: Mapping[str, tuple[str, ...]] = {
     "harness.backends.dynamo": (
         "torch._inductor.compile_fx",

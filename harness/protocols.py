@@ -27,6 +27,19 @@ class NoEvidence(Exception):
     """The backend cannot show that it ran: its numbers would be eager's."""
 
 
+class FellBack(Exception):
+    """The backend ran, but not where it was asked to: times would be another provider's. The text is the row's reason."""
+
+
+class ExportFailed(Exception):
+    """The workload could not be turned into the backend's format."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        """rule: a short name of what failed: an operator, a rule of the exporter, or the class of its exception."""
+        super().__init__(text)
+        self.rule = rule
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
     """When two results are the same (see ``measure.accuracy``)."""
@@ -78,6 +91,7 @@ class Evidence:
     """Everything else; a column, as JSON."""
     diagnostics: Mapping[str, object] = field(default_factory=dict)
     """What is too long for a column; kept as a file beside the row."""
+    warnings: tuple[Warn, ...] = ()
 
 
 class Backend(Protocol):
@@ -89,17 +103,25 @@ class Backend(Protocol):
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         """The callable that takes the place of the subject's model. It may compile now or when first called.
 
-        Raises Unsupported where this image does not have the backend.
+        Raises Unsupported where this image does not have the backend, ExportFailed for what it cannot express.
         """
         ...
 
     def evidence(self) -> Evidence:
-        """Proof that the prepared callable has run through this backend. Raises NoEvidence where there is none."""
+        """Proof that the prepared callable has run through this backend. Raises NoEvidence where there is none, FellBack where it ran
+        elsewhere.
+        """
         ...
 
 
+Artifacts = Callable[[str], Path]
+"""The path of a file to write, which is kept beside the row."""
+
+
 class BackendFactory(Protocol):
-    def __call__(self, cell: Cell) -> Backend: ...
+    def __call__(self, cell: Cell, artifact: Artifacts) -> Backend:
+        """Raises Unsupported for what can be known before a workload is loaded: options, modes, packages that are not there."""
+        ...
 
 
 class Gauge(Protocol):

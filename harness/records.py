@@ -28,6 +28,8 @@ class Status:
     TIMEOUT = "timeout"
     PASS_DUE_TO_SKIP = "pass_due_to_skip"
     UNSUPPORTED = "unsupported"
+    FALLBACK = "fallback"
+    """The backend ran elsewhere than it was asked to: on another provider, or not at all compiled. It has no times."""
     INFRA_ERROR = "infra_error"
     CRASH_PREFIX = "crash:"
 
@@ -43,6 +45,7 @@ class Status:
             TIMEOUT,
             PASS_DUE_TO_SKIP,
             UNSUPPORTED,
+            FALLBACK,
             INFRA_ERROR,
         }
     )
@@ -80,6 +83,8 @@ class Warn(str, Enum):
     """The allocator is as the image has it; glibc's moves its thresholds as it runs: latencies can differ by launch."""
     SETTINGS_CHANGED = "settings_changed"
     """Workload or backend changed torch's settings (TF32, cuDNN, determinism, threads): they are not those of the manifest."""
+    FALLBACK = "fallback"
+    """Part of the workload (or all of it: see the status) ran elsewhere than the backend was asked to; the evidence says what."""
     COSTS_INCOMPLETE = "costs_incomplete"
     """Memory, energy, copies or graph time could not be measured, after the times were; the reason says why."""
     WARM_COMPILE_FAILED = "warm_compile_failed"
@@ -199,6 +204,12 @@ class Row:
     """Of the first call: what the backend made of the graphs, the backward ones included."""
     codegen_seconds: float | None = None
     """Of that: generating code and compiling it."""
+    export_seconds: float | None = None
+    """Of the first call or before it: turning the workload into the backend's format (torch.export, ONNX)."""
+    export_error: str = ""
+    """Why it could not be: the rule, and the exporter's words."""
+    artifact_bytes: int | None = None
+    """Size of what would be shipped: a packaged or exported model, its weights included."""
     recompiles: int | None = None
     cache_hits: int | None = None
     """Graphs found in inductor's cache; 0 for a compilation from empty caches."""

@@ -17,7 +17,18 @@ import torch
 from harness import allocator, catalog, numerics
 from harness.cell import PATH_SUITE, Cell, LaunchSpec, Sampling
 from harness.journal import JournalWriter
-from harness.protocols import Backend, BackendFactory, Clock, Experiment, NoEvidence, Unsupported, Workload
+from harness.protocols import (
+    Artifacts,
+    Backend,
+    BackendFactory,
+    Clock,
+    Experiment,
+    ExportFailed,
+    FellBack,
+    NoEvidence,
+    Unsupported,
+    Workload,
+)
 from harness.records import Status, Warn, one_line
 from harness.workloads.user_module import UserModule
 
@@ -33,6 +44,12 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
         status, reason = _measure(cell, spec, journal, phase, again=again), ""
     except Unsupported as error:
         status, reason = Status.UNSUPPORTED, str(error)
+    except FellBack as error:
+        status, reason = Status.FALLBACK, str(error)
+        journal.warn(Warn.FALLBACK)
+    except ExportFailed as error:
+        status, reason = Status.FAIL_TO_RUN, f"it cannot be exported: {error.rule}: {_text(error)}"
+        journal.set(export_error=f"{error.rule}: {_text(error)}")
     except NoEvidence as error:
         status, reason = Status.FAIL_TO_RUN, f"no evidence that the backend ran: {error}"
     except BaseException as error:
@@ -56,7 +73,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
 
     phase("load")
     clock = _clock(cell.device, spec.sampling)
-    backend = _backend(cell)
+    backend = _backend(cell, journal.artifact)
     subject = _workload(cell).load(
         device=cell.device,
         precision=cell.precision,
@@ -136,12 +153,12 @@ def _why_no_gpu() -> str:
     return "the driver lists none"
 
 
-def _backend(cell: Cell) -> Backend:
+def _backend(cell: Cell, artifact: Artifacts) -> Backend:
     try:
         reference = catalog.backend_reference(cell.backend)
     except KeyError:
         raise Unsupported(f"the harness has no backend {cell.backend!r}; it has {', '.join(catalog.BACKENDS)}") from None
-    return cast("BackendFactory", catalog.load(reference))(cell)
+    return cast("BackendFactory", catalog.load(reference))(cell, artifact)
 
 
 def _workload(cell: Cell) -> Workload:

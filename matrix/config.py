@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from harness import catalog
 from harness.cell import PATH_SUITE
+from harness.choice import nearest, parse_choice
 from matrix.errors import ConfigError
 from matrix.locate import line_numbers, line_of
 
@@ -33,19 +33,10 @@ Device = Literal["cpu", "cuda", "xla"]
 Shapes = Literal["small", "large"]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?', or what there is, for an unknown name."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}" if names else ""
-
-
-def known_backend(name: str) -> str:
-    """The name. ValueError for one that the harness does not have, with the nearest that it has."""
-    if not catalog.is_backend(name):
-        families = [f"{family}:NAME" for family in catalog.BACKEND_FAMILIES]
-        raise ValueError(f"unknown backend {name!r}{nearest(name, [*catalog.BACKENDS, *families])}")
-    return name
+def known_backend(text: str) -> str:
+    """The text. ValueError for a backend or an option that the harness does not have, with the nearest that it has."""
+    parse_choice(text)
+    return text
 
 
 def _workload_pattern(pattern: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.choice import nearest
 from images.lock import compile_lock
-from matrix.config import Matrix, nearest
+from matrix.config import Matrix
 from matrix.errors import SelectionError
 
 CPU_IMAGE = "cpu"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from harness import catalog
 from harness.cell import PATH_SUITE, Cell
-from matrix.config import PATH_PREFIX, Image, Matrix, Rule, nearest
+from harness.choice import nearest, parse_choice
+from matrix.config import PATH_PREFIX, Image, Matrix, Rule
 from matrix.errors import SelectionError
 
 DOCKER_PREFIX = "docker://"
@@ -166,12 +167,13 @@ def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[
             selection.precisions or axes.precision,
             selection.shapes or axes.shapes,
             sizes,
-            selection.backends or settings.backends,
+            map(parse_choice, selection.backends or settings.backends),
         ):
             yield Cell(
                 workload=workload,
                 path=path,
-                backend=backend,
+                backend=backend.name,
+                options=backend.options,
                 device=settings.device,
                 mode=mode,
                 precision=precision,
@@ -191,10 +193,17 @@ def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: S
             rule.mode or matrix.axes.mode,
             rule.precision or matrix.axes.precision,
             rule.shapes or matrix.axes.shapes,
-            rule.backend or settings.backends,
+            map(parse_choice, rule.backend or settings.backends),
         ):
             cell = Cell(
-                workload=workload, path=path, backend=backend, device=settings.device, mode=mode, precision=precision, shapes=shapes
+                workload=workload,
+                path=path,
+                backend=backend.name,
+                options=backend.options,
+                device=settings.device,
+                mode=mode,
+                precision=precision,
+                shapes=shapes,
             )
             if _chosen(cell, selection):
                 yield cell
@@ -206,7 +215,7 @@ def _chosen(cell: Cell, selection: Selection) -> bool:
         (not selection.modes or cell.mode in selection.modes)
         and (not selection.precisions or cell.precision in selection.precisions)
         and (not selection.shapes or cell.shapes in selection.shapes)
-        and (not selection.backends or cell.backend in selection.backends)
+        and (not selection.backends or _is_of(cell, selection.backends))
         and not selection.batch_sizes
     )
 
@@ -257,11 +266,15 @@ def _matches(rule: Rule, image: PlannedImage, cell: Cell) -> bool:
     return (
         (not rule.image or image.name in rule.image)
         and (not rule.workload or _named(cell.workload, rule.workload))
-        and (not rule.backend or cell.backend in rule.backend)
+        and (not rule.backend or _is_of(cell, rule.backend))
         and (not rule.mode or cell.mode in rule.mode)
         and (not rule.precision or cell.precision in rule.precision)
         and (not rule.shapes or cell.shapes in rule.shapes)
     )
+
+
+def _is_of(cell: Cell, backends: Iterable[str]) -> bool:
+    return any(parse_choice(backend).matches(cell.backend, cell.options) for backend in backends)
 
 
 def _named(workload: str, patterns: Iterable[str]) -> bool:

@@ -28,7 +28,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.hooks import RemovableHandle
 
 from harness.cell import Cell
-from harness.protocols import Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
 LONG_CYCLES, SHORT_CYCLES = 20_000_000, 1_000_000
 """About 10 and 0.5 ms of a GPU: the host hands over the next kernel long before one ends."""
@@ -44,7 +44,7 @@ class Spin:
 
     compiles = False
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
         self._seconds = _number(cell, "microseconds") * 1e-6
         self._calls = 0
         self._calibration: dict[str, float] = {}
@@ -96,7 +96,7 @@ class MoreWork:
 
     compiles = False
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
         self._percent = _number(cell, "percent")
         self._calls = 0
         self._hook: RemovableHandle | None = None

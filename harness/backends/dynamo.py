@@ -10,7 +10,7 @@ import torch._dynamo
 from torch._dynamo.utils import calculate_time_spent, counters, get_compilation_metrics
 
 from harness.cell import Cell
-from harness.protocols import Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
 
 class Dynamo:
@@ -18,7 +18,7 @@ class Dynamo:
 
     compiles = True
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
         self._name = cell.backend.partition(":")[2]
         known = torch._dynamo.list_backends(exclude_tags=None)
         if self._name not in known:
@@ -78,8 +78,8 @@ def _difference(spent: Mapping[str, float], whole: str, part: str) -> float | No
 class Inductor(Dynamo):
     """``inductor``: torch.compile's default backend. Its generated code needs a C++ compiler on a CPU, triton on a GPU."""
 
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(Cell(workload=cell.workload, backend="dynamo:inductor", options=cell.options))
+    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
+        super().__init__(Cell(workload=cell.workload, backend="dynamo:inductor", options=cell.options), artifact)
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         device = next((leaf.device.type for leaf in _tensors(subject)), "cpu")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from torch.utils.hooks import RemovableHandle
 
 from harness.cell import Cell
-from harness.protocols import Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
 
 class Eager:
     compiles = False
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
         if cell.options:
             raise Unsupported("eager has no options")
         self._calls = 0

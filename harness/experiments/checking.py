@@ -64,6 +64,8 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     evidence = backend.evidence()
     report.set(**evidence.columns, evidence=json.dumps(evidence.details, sort_keys=True, default=str))
     write_diagnostics(evidence, report)
+    for warning in evidence.warnings:
+        report.warn(warning)
     if evidence.columns.get("graph_breaks"):
         report.warn(Warn.GRAPH_BREAKS)
 

@@ -290,12 +290,12 @@ def subject_of(model: torch.nn.Module) -> Subject:
 
 def test_more_work_gives_the_same_result_and_counts() -> None:
     subject = subject_of(instruments.Repeated())
-    backend = instruments.MoreWork(planted.cell("cpu", 3.0))
+    backend = instruments.MoreWork(planted.cell("cpu", 3.0), Path)
     function = backend.prepare(subject)
     assert function.repetitions == 103  # type: ignore[attr-defined]  # it is a module
     assert subject.model.repetitions == 100
     with pytest.raises(NoEvidence):
-        instruments.MoreWork(planted.cell("cpu", 3.0)).evidence()
+        instruments.MoreWork(planted.cell("cpu", 3.0), Path).evidence()
     assert torch.equal(function(*subject.inputs), subject.model(*subject.inputs))
     assert backend.evidence().details == {"calls": 1}
     function(*subject.inputs)
@@ -306,13 +306,13 @@ def test_more_work_gives_the_same_result_and_counts() -> None:
 
 def test_spin_gives_the_right_result_and_counts() -> None:
     subject = subject_of(instruments.ShortLived4())
-    backend = instruments.Spin(known.cell("cpu", 1.0))
+    backend = instruments.Spin(known.cell("cpu", 1.0), Path)
     function = backend.prepare(subject)
     assert torch.equal(function(*subject.inputs), subject.model(*subject.inputs))
     function(*subject.inputs)
     assert backend.evidence().details["calls"] == 2
     with pytest.raises(Unsupported, match="the number microseconds"):
-        instruments.Spin(planted.cell("cpu", 1.0))
+        instruments.Spin(planted.cell("cpu", 1.0), Path)
 
 
 def test_options_reach_the_specification() -> None:

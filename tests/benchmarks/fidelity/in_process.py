@@ -16,7 +16,7 @@ from harness import catalog, facts, numerics
 from harness.cell import Cell, Numerics
 from harness.experiments.checking import check
 from harness.experiments.timing import BACKEND, EAGER
-from harness.protocols import Backend, Call, Clock, Subject, Workload
+from harness.protocols import BackendFactory, Call, Clock, Subject, Workload
 from harness.records import Taken, Warn
 from tests.benchmarks.fidelity import about
 
@@ -48,9 +48,9 @@ def calls_of(cell: Cell, clock: Clock, seed: int) -> dict[str, Call]:
     """Both variants of a cell, checked as the harness checks them. To be called in ``surroundings(cell.mode)``. Raises CellFailed."""
     torch._dynamo.reset()
     gc.collect()
-    backend = cast("Callable[[Cell], Backend]", catalog.load(catalog.backend_reference(cell.backend)))(cell)
     with tempfile.TemporaryDirectory(prefix="fidelity-") as folder:
         report = Silent(Path(folder))
+        backend = cast("BackendFactory", catalog.load(catalog.backend_reference(cell.backend)))(cell, report.artifact)
         try:
             checked = check(_load(cell, seed), backend, clock, cell, seed, report)
         except Exception as error:  # whatever a workload raises is a reason
