@@ -50,6 +50,12 @@ CLOCKS: Mapping[str, str] = {
     "xla": "harness.measure.xla_clock:XlaClock",
 }
 
+IMAGE_SUITE = "image"
+"""What an image costs before anything is measured in it: one cell each, whatever the axes."""
+IMAGE_BACKEND = "python"
+"""How the cells of that suite are run: by fresh interpreters alone."""
+IMAGE_SIZE = f"{IMAGE_SUITE}/size"
+
 _MICRO = "harness.workloads.micro"
 SUITES: Mapping[str, Mapping[str, str]] = {
     "micro": {
@@ -82,6 +88,12 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "transpose_copy": f"{_MICRO}.pointwise:TRANSPOSE_COPY",
         "adam_step_foreach": f"{_MICRO}.optimizer:ADAM_STEP_FOREACH",
         "lstm": f"{_MICRO}.recurrent:LSTM",
+    },
+    IMAGE_SUITE: {
+        "start": "harness.experiments.image_costs:START",
+        "import": "harness.experiments.image_costs:IMPORTS",
+        "first_result": "harness.experiments.image_costs:FIRST",
+        "size": "harness.experiments.image_costs:SIZE",
     },
 }
 SHAPES: Mapping[str, tuple[str, ...]] = {"micro": ("small", "large")}

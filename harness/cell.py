@@ -40,7 +40,8 @@ class Cell:
     @property
     def id(self) -> str:
         """The cell's name: made here and nowhere else, and never parsed again."""
-        parts = [self.workload, self.backend, self.device, self.mode, self.precision, self.shapes]
+        axes = [self.workload, self.backend, self.device, self.mode, self.precision, self.shapes]
+        parts = [part for part in axes if part]
         if self.batch_size is not None:
             parts.append(f"batch={self.batch_size}")
         parts.extend(f"{name}={value}" for name, value in self.options)
@@ -112,6 +113,12 @@ class LaunchSpec:
     """What the machine can do, by device (``harness.measure.ceilings``), as earlier launches of the run found it."""
     measure_ceilings: bool = True
     """Measure them of devices that have none yet, and write them down; rows of a device without have no share of a limit."""
+    requested_at: float | None = None
+    """When the engine was asked for this launch, by the host's ``time.time``."""
+    image_bytes: int | None = None
+    """Size of the image on the engine's disk."""
+    image_compressed_bytes: int | None = None
+    """As a registry transfers it."""
     hot: tuple[str, ...] = ()
     """Cells (ids) that earlier launches of the run measured with a hot cache, for being too short: so does this one."""
     cold: tuple[str, ...] = ()

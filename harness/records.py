@@ -217,6 +217,10 @@ class Row:
     warm_cache_hits: int | None = None
     """The same in the second process."""
 
+    image_bytes: int | None = None
+    """Size of the image on the engine's disk, and as a registry transfers it."""
+    image_compressed_bytes: int | None = None
+
     held_bytes: int | None = None
     """Weights, buffers and inputs."""
     eager_peak_beyond_bytes: int | None = None

@@ -16,6 +16,7 @@ import torch
 
 from harness import allocator, catalog, numerics
 from harness.cell import PATH_SUITE, Cell, LaunchSpec, Sampling
+from harness.experiments.image_costs import ImageCost
 from harness.journal import JournalWriter
 from harness.protocols import (
     Artifacts,
@@ -71,6 +72,10 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     if not allocator.is_pinned():
         journal.warn(Warn.UNPINNED_ALLOCATOR)
 
+    report = _Reporter(journal, phase)
+    if cell.suite == catalog.IMAGE_SUITE:
+        return cast("ImageCost", _workload(cell)).run(cell, spec, report)
+
     phase("load")
     clock = _clock(cell.device, spec.sampling)
     backend = _backend(cell, journal.artifact)
@@ -91,7 +96,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         cell=cell,
         spec=spec,
         load_seconds=time.perf_counter() - began,
-        report=_Reporter(journal, phase),
+        report=report,
     )
     if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)

@@ -9,12 +9,14 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from harness import catalog
 from harness.records import Status
 from images.build import ensure_image
 from images.recipe import BuildSettings, Recipe
@@ -29,6 +31,8 @@ from matrix.store import Run, create_run, is_abandoned, open_run
 
 QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
 """Of ``[run]``, for ``--quick``."""
+SIZES = "sizes"
+"""Folder beside them, with what images are compressed."""
 ENVIRONMENTS = Path(".nox") / "images"
 """Where the local engine keeps virtual environments, under the checkout."""
 
@@ -48,11 +52,21 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
         return 0
     engine, facts = choose_engine(options.engine, matrix, source, _environments(options, source), variables)
     _reap(engine)
-    environments = {image: engine.prepare(image) for image in chosen}
+    environments = _prepared(engine, plan, chosen)
     name = f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{chosen[0].name}-{secrets.token_hex(2)}"
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=facts, environments=environments, source=source)
     with create_run(options.results.absolute(), name, manifest) as run:
         return _measure(plan, matrix, engine, environments, run, source)
+
+
+def _prepared(engine: Engine, plan: Plan, images: Iterable[PlannedImage]) -> dict[PlannedImage, Environment]:
+    """Images ready to be started, with their sizes where these are among what is measured."""
+    found = {image: engine.prepare(image) for image in images}
+    sized = {launch.image for launch in plan.launches if any(cell.workload == catalog.IMAGE_SIZE for cell in launch.cells)}
+    return {
+        image: replace(environment, compressed_bytes=engine.compressed_bytes(environment)) if image in sized else environment
+        for image, environment in found.items()
+    }
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str]) -> int:
@@ -71,8 +85,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         )
     engine, _ = choose_engine(begun_with, matrix, source, _environments(options, source), variables)
     _reap(engine)
-    images = dict.fromkeys(launch.image for launch in plan.launches)
-    environments = {image: engine.prepare(image) for image in images}
+    environments = _prepared(engine, plan, dict.fromkeys(launch.image for launch in plan.launches))
     _require_same(manifest, plan, environments, source)
     with open_run(directory.absolute()) as run:
         run.collect()
@@ -152,7 +165,10 @@ def choose_engine(
         else:
             facts = describe(client)
             print(f"engine: docker {facts['engine_version']} ({'it answers' if name == 'auto' else 'as asked'})")
-            return DockerEngine(client, recipe_of=recipe_of, build=build, source=source), {"name": "docker", **facts}
+            return DockerEngine(client, recipe_of=recipe_of, build=build, source=source, sizes=environments / SIZES), {
+                "name": "docker",
+                **facts,
+            }
     else:
         why = "as asked"
     from matrix.engines.local import LocalEngine

@@ -162,6 +162,10 @@ def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[
     axes = matrix.axes
     sizes: tuple[int | None, ...] = selection.batch_sizes or axes.batch_size or (None,)
     for workload, path in _workloads(matrix, settings, selection):
+        if _is_of_image(workload):
+            if not selection.backends:
+                yield Cell(workload=workload, backend=catalog.IMAGE_BACKEND, device=settings.device, mode="", precision="", shapes="")
+            continue
         for mode, precision, shapes, size, backend in itertools.product(
             selection.modes or axes.mode,
             selection.precisions or axes.precision,
@@ -187,7 +191,11 @@ def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: S
     for rule in matrix.include:
         if rule.image and image.name not in rule.image:
             continue
-        workloads = [item for item in _workloads(matrix, settings, selection) if not rule.workload or _named(item[0], rule.workload)]
+        workloads = [
+            item
+            for item in _workloads(matrix, settings, selection)
+            if not _is_of_image(item[0]) and (not rule.workload or _named(item[0], rule.workload))
+        ]
         for (workload, path), mode, precision, shapes, backend in itertools.product(
             workloads,
             rule.mode or matrix.axes.mode,
@@ -271,6 +279,10 @@ def _matches(rule: Rule, image: PlannedImage, cell: Cell) -> bool:
         and (not rule.precision or cell.precision in rule.precision)
         and (not rule.shapes or cell.shapes in rule.shapes)
     )
+
+
+def _is_of_image(workload: str) -> bool:
+    return workload.partition("/")[0] == catalog.IMAGE_SUITE
 
 
 def _is_of(cell: Cell, backends: Iterable[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling
@@ -42,7 +42,11 @@ def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment:
         attempt = run.attempts(launch.index)
         say(f"launch {launch.index + 1}: {launch.image.label}, {len(cells)} cells" + (f", start {attempt + 1}" if attempt else ""))
         started = time.monotonic()
-        spec = launch_spec(launch, cells, settings, run.name, attempt, known_of(run))
+        spec = replace(
+            launch_spec(launch, cells, settings, run.name, attempt, known_of(run)),
+            image_bytes=environment.size_bytes,
+            image_compressed_bytes=environment.compressed_bytes,
+        )
         run.update_manifest(lambda manifest, spec=spec: manifest["starts"].append(_start(spec, engine, environment)))  # type: ignore[misc]
         directory = run.incoming(launch.index, attempt)
         request = LaunchRequest(

@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the latest run is looked for")
     parser.add_argument("--output", type=Path, help="file to write (default: report.html in the run, or in the folder of several)")
+    parser.add_argument(
+        "--reference", default="", metavar="COLUMN", help="set all columns beside this one, across images, as in 'cpu inductor'"
+    )
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a name must not cost the table.
@@ -33,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         runs = options.runs or [latest_run(options.results)]
         loaded = load(runs)
+        comparison = compare(loaded.table, options.reference)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
-    comparison = compare(loaded.table)
     output = options.output or _default_output(runs)
     page = render(loaded, comparison, datetime.datetime.now().astimezone())
     try:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from harness.measure.stability import modes
 from harness.records import Status, Warn
+from images.errors import UserError
 from reports.load import SOURCE
 
 ROW_KEY = ["name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
 """What makes two rows comparable: everything of a cell but the backend."""
 COLUMN_KEY = [SOURCE, "image", "backend", "options"]
+
+
+class UnknownColumn(UserError):
+    """The reference is none of the columns, or several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +39,18 @@ class Entry:
     device_speedup: float | None
     """The same ratio by the device's clock, where there is one."""
     latency_seconds: float | None
+    device_seconds: float | None
+    size_bytes: float | None
+    """Of an image on disk, for the cell that says it."""
+    compressed_bytes: float | None
     spread: float | None
     """Of the launches' latencies: (largest - smallest) / median; None for a single one."""
     reason: str
     warnings: tuple[str, ...]
     backend_error: float | None
     log: str
+    beside: float | None = None
+    """How many times as fast as the reference column: by the device's clock where both have one, else by the host's."""
 
     @property
     def ok(self) -> bool:
@@ -71,10 +82,16 @@ class Comparison:
     lines: tuple[Line, ...]
     common: int
     """Lines that every column with speedups passed: the set over which the geomeans are taken."""
+    reference: str = ""
+    """Label of the column that the others are set beside; empty where none was asked for."""
 
 
-def compare(table: pd.DataFrame) -> Comparison:
-    """Lay rows out as a matrix: workloads down, image x backend across."""
+def compare(table: pd.DataFrame, reference: str = "") -> Comparison:
+    """Lay rows out as a matrix: workloads down, image x backend across.
+
+    reference: label of a column (or the end of one, where that is enough) to set all others beside, across images: the way to compare
+    where eager is of no use. Raises UnknownColumn.
+    """
     if table.empty:
         return Comparison(columns=(), lines=(), common=0)
     columns = _unique(table, COLUMN_KEY)
@@ -99,7 +116,37 @@ def compare(table: pd.DataFrame) -> Comparison:
         )
         for index, column in enumerate(columns)
     )
-    return Comparison(columns=shown, lines=lines, common=len(common))
+    if not reference:
+        return Comparison(columns=shown, lines=lines, common=len(common))
+    index = _find(reference, labels)
+    return Comparison(columns=shown, lines=tuple(_beside(line, index) for line in lines), common=len(common), reference=labels[index])
+
+
+def _find(reference: str, labels: Sequence[str]) -> int:
+    found = [index for index, label in enumerate(labels) if label == reference] or [
+        index for index, label in enumerate(labels) if label.endswith(reference)
+    ]
+    if len(found) != 1:
+        what = "more than one column ends with" if found else "no column is"
+        raise UnknownColumn(f"{what} {reference!r}\n  next: --reference with one of: {', '.join(map(repr, labels))}")
+    return found[0]
+
+
+def _beside(line: Line, index: int) -> Line:
+    reference = line.entries[index]
+    if reference is None or not reference.ok:
+        return line
+    entries = tuple(entry if entry is None or not entry.ok else replace(entry, beside=_times(reference, entry)) for entry in line.entries)
+    return replace(line, entries=entries)
+
+
+def _times(reference: Entry, entry: Entry) -> float | None:
+    """Two clocks are never mixed."""
+    if reference.device_seconds and entry.device_seconds:
+        return reference.device_seconds / entry.device_seconds
+    if reference.latency_seconds and entry.latency_seconds:
+        return reference.latency_seconds / entry.latency_seconds
+    return None
 
 
 def _speedup(entry: Entry | None) -> float | None:
@@ -144,6 +191,9 @@ def _entry(group: pd.DataFrame) -> Entry:
         speedup_high=_median(passed["speedup_high"]),
         device_speedup=_median(passed["device_speedup"]),
         latency_seconds=_median(passed["abs_latency"] / 1e3),
+        device_seconds=_median(passed["backend_device_seconds"]),
+        size_bytes=_median(passed["image_bytes"]),
+        compressed_bytes=_median(passed["image_compressed_bytes"]),
         spread=(max(latencies) - min(latencies)) / float(np.median(latencies)) if len(latencies) > 1 else None,
         reason=str(shown["reason"].iloc[0]),
         warnings=tuple(sorted(warnings)),

@@ -43,6 +43,9 @@ class FakeEngine:
     def prepare(self, image: PlannedImage) -> Environment:
         return Environment(image=image, reference="fake", digest="sha256:fake")
 
+    def compressed_bytes(self, environment: Environment) -> int | None:
+        return None
+
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         self.requests.append(request)
         start = next(self.script)

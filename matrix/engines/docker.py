@@ -25,9 +25,10 @@ from docker.types import Mount, Ulimit
 from harness.cell import LaunchSpec
 from harness.output import UNFIT
 from images.build import ensure_image
+from images.compressed import compressed_bytes
 from images.errors import PullFailed
 from images.recipe import BuildSettings, Recipe
-from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, Said, launch_variables
+from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
 from matrix.errors import EngineForbidden, EngineLost, EngineMissing, ImageMissing
 from matrix.plan import PlannedImage
 
@@ -90,13 +91,15 @@ class DockerEngine:
         recipe_of: Callable[[PlannedImage], Recipe],
         build: BuildSettings,
         source: Path,
+        sizes: Path,
         say: Callable[[str], None] = print,
     ) -> None:
-        """source: the folder that has ``harness``."""
+        """source: the folder that has ``harness``; sizes: where the compressed sizes of images are remembered."""
         self._client = client
         self._recipe_of = recipe_of
         self._build = build
         self._source = source
+        self._sizes = sizes
         self._say = say
 
     @_answering
@@ -117,9 +120,23 @@ class DockerEngine:
         digest = str(digests[0]).rpartition("@")[2] if digests else str(found.id)
         return Environment(image=image, reference=str(found.id), digest=digest, size_bytes=found.attrs.get("Size"))
 
+    @_answering
+    def compressed_bytes(self, environment: Environment) -> int | None:
+        # Of this very content: the image's id is its hash.
+        known = self._sizes / environment.reference.rpartition(":")[2]
+        with contextlib.suppress(OSError, ValueError):
+            return int(known.read_text())
+        self._say(f"image {environment.image.label}: compressing it once, for its size in a registry (up to some minutes)")
+        # No timeout: some engines write the whole image to their disk before they send the first byte.
+        client = docker.from_env(timeout=None)  # type: ignore[arg-type]  # None is requests' word for no timeout
+        counted = compressed_bytes(client.images.get(environment.reference).save())
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(str(counted))
+        return counted
+
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         said = Said(say=say)
-        (request.directory / CELLS).write_text(inside(request).to_json(), encoding="utf-8")
+        (request.directory / CELLS).write_text(asked_now(inside(request)).to_json(), encoding="utf-8")
         try:
             container = self._client.containers.create(**container_options(request, self._source))
         except docker.errors.ImageNotFound:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,8 @@ class Environment:
     """What the engine starts: an image reference, or the Python of a virtual environment."""
     digest: str
     size_bytes: int | None = None
+    compressed_bytes: int | None = None
+    """As a registry transfers it; None where nobody asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,10 @@ class Engine(Protocol):
         """Build, pull or install the image, or find it there. Raises a UserError that names the next command."""
         ...
 
+    def compressed_bytes(self, environment: Environment) -> int | None:
+        """About what a registry would transfer; None where there is no image. Takes as long as compressing it, the first time."""
+        ...
+
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         """Start a launch and wait for its end; nothing of it is left running, also when this raises.
 
@@ -101,6 +108,11 @@ class Engine(Protocol):
     def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
         """End what killed commands left running: launches of runs that nobody has open. Returns what was ended."""
         ...
+
+
+def asked_now(spec: LaunchSpec) -> LaunchSpec:
+    """The specification as it is handed over: with the moment in which the engine is asked to start it."""
+    return replace(spec, requested_at=time.time())
 
 
 def launch_variables(run_directory: Path, container: Container, scratch: str) -> dict[str, str]:

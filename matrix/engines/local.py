@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.output import UNFIT
 from images.recipe import BuildSettings, Recipe
 from images.virtualenv import ensure_environment
-from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, launch_variables
+from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
 from matrix.errors import SelectionError
 from matrix.plan import PlannedImage
 
@@ -51,10 +51,13 @@ class LocalEngine:
         found = ensure_environment(self._recipe_of(image), self._build, self._environments, self._say)
         return Environment(image=image, reference=str(found.python), digest=found.digest, size_bytes=found.size_bytes)
 
+    def compressed_bytes(self, environment: Environment) -> int | None:
+        return None
+
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         scratch = request.directory / "scratch"
         scratch.mkdir()
-        (request.directory / CELLS).write_text(request.spec.to_json(), encoding="utf-8")
+        (request.directory / CELLS).write_text(asked_now(request.spec).to_json(), encoding="utf-8")
         variables = launch_variables(request.run_directory, request.container, str(scratch))
         variables |= {"PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}", "PYTHONPATH": str(self._source)}
         command = [request.environment.reference, "-m", "harness", "launch", "--stop-with-stdin"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from images.build import build_command, stage_context
+from images.compressed import compressed_bytes
 from images.docker_cli import Builder
 from images.errors import LockMissing
 from images.lock import compile_command, is_fresh
@@ -119,3 +122,13 @@ def test_the_cpu_lock_brings_the_cpu_build() -> None:
     assert "torch==2.13.0+cpu ; sys_platform == 'linux'" in text
     assert "nvidia" not in text
     assert "--extra-index-url https://download.pytorch.org/whl/cpu" in text
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 20, 9 << 20])
+def test_the_compressed_size_is_gzips(chunk: int) -> None:
+    generator = random.Random(0)
+    words = [generator.randbytes(generator.randint(2, 20)) for _ in range(2000)]
+    data = b"".join(generator.choice(words) for _ in range(800_000))
+    chunks = [data[start : start + chunk] for start in range(0, len(data), chunk)]
+    assert compressed_bytes(chunks) == pytest.approx(len(gzip.compress(data, 6)), rel=0.01)
+    assert compressed_bytes([]) == 0

@@ -129,3 +129,28 @@ def test_a_users_workload_has_an_absolute_file() -> None:
     workload, path = user_workload("path:some/model.py:Net")
     assert workload == "path/model:Net"
     assert path.startswith("/")
+
+
+def test_an_image_costs_what_it_costs_whatever_the_axes() -> None:
+    source = GOOD.replace('suites = ["micro"]', 'suites = ["micro", "image"]') + '\n[suites.image]\nworkloads = ["image/*"]\n'
+    matrix = parse_matrix(source)
+    selection = Selection(modes=("inference", "training"), precisions=("float32", "amp"), filter=("^image/",))
+    cells = make_plan(matrix, (CPU,), selection).launches[0].cells
+    assert [cell.workload for cell in cells] == [f"image/{name}" for name in catalog.SUITES["image"]]
+    named = make_plan(matrix, (CPU,), replace(selection, filter=(), backends=("eager",))).launches[0].cells
+    assert {cell.suite for cell in named} == {"micro"}
+
+
+def test_options_are_part_of_a_cell_and_rules_may_name_them() -> None:
+    two = ("inductor", "inductor(mode=max-autotune)")
+    selection = Selection(only=("micro/sort",), backends=two)
+    assert [cell.id for cell in make_plan(MATRIX, (CPU,), selection).launches[0].cells] == [
+        "micro/sort inductor cpu inference float32 small",
+        "micro/sort inductor cpu inference float32 small mode=max-autotune",
+    ]
+    for named, left in (("inductor(mode=max-autotune)", 1), ("inductor", 0)):
+        matrix = parse_matrix(GOOD + f'\n[[exclude]]\nreason = "r"\nbackend = ["{named}"]\n')
+        kept = [
+            cell for launch in make_plan(matrix, (CPU,), replace(selection, backends=(*two, "eager"))).launches for cell in launch.cells
+        ]
+        assert sum(cell.backend == "inductor" for cell in kept) == left * 2

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harness.files import append_rows
 from harness.records import COLUMNS, Row, Status
 from reports.__main__ import main
-from reports.compare import compare, geomean
+from reports.compare import UnknownColumn, compare, geomean
 from reports.format import duration, ratio, size
 from reports.load import Loaded, load
 from reports.render import render
@@ -316,3 +316,32 @@ def test_device_time_and_intervals_are_shown_beside_host_time(tmp_path: Path) ->
     assert "device 1.95x" in text
     assert "1.20x to 1.30x" in text
     assert "1.28x (device 1.95x)" in summary(compare(loaded.table))
+
+
+def test_columns_are_set_beside_a_reference_by_one_clock(tmp_path: Path) -> None:
+    rows = [
+        row("micro/a", "eager", speedup=1.0, abs_latency=4.0),
+        row("micro/a", "onnxruntime", image="ort", speedup=None, abs_latency=2.0),
+        row("micro/b", "eager", speedup=1.0, abs_latency=4.0, backend_device_seconds=2e-3),
+        row("micro/b", "onnxruntime", image="ort", speedup=None, abs_latency=1.0, backend_device_seconds=4e-3),
+        row("micro/c", "eager", speedup=1.0, abs_latency=4.0, backend_device_seconds=2e-3),
+        row("micro/c", "onnxruntime", image="ort", speedup=None, abs_latency=1.0),
+        row("micro/d", "onnxruntime", image="ort", speedup=None, abs_latency=1.0),
+        row("micro/d", "eager", image="ort", speedup=1.0, abs_latency=1.0),
+    ]
+    table = load([write(tmp_path / "r.csv", *rows)]).table
+    found = compare(table, "cpu eager")
+    assert [entry.beside if (entry := line.entries[1]) else None for line in found.lines] == [2.0, 0.5, 4.0, None]
+    assert found.reference == "cpu eager"
+    assert "2.00x the reference" in summary(found)
+    assert compare(table, "onnxruntime").reference == "ort onnxruntime"
+    for name, says in (("nothing", "no column is"), ("eager", "more than one column ends with")):
+        with pytest.raises(UnknownColumn, match=says):
+            compare(table, name)
+
+
+def test_an_image_has_a_size(tmp_path: Path) -> None:
+    sized = row("image/size", "python", speedup=None, abs_latency=None, image_bytes=2 << 30, image_compressed_bytes=1 << 30)
+    loaded = load([write(tmp_path / "r.csv", sized)])
+    assert "2.0 GiB, compressed 1.0 GiB" in summary(compare(loaded.table))
+    assert "2.0 GiB, compressed 1.0 GiB" in page(loaded)
