@@ -50,6 +50,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     if options.plan:
         _show(plan)
         return 0
+    _require_mounts(matrix, chosen)
     engine, facts = choose_engine(options.engine, matrix, source, _environments(options, source), variables)
     _reap(engine)
     environments = _prepared(engine, plan, chosen)
@@ -57,6 +58,15 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=facts, environments=environments, source=source)
     with create_run(options.results.absolute(), name, manifest) as run:
         return _measure(plan, matrix, engine, environments, run, source)
+
+
+def _require_mounts(matrix: Matrix, images: Iterable[PlannedImage]) -> None:
+    for name in dict.fromkeys(image.name for image in images):
+        for source in matrix.images[name].container.mounts:
+            if not Path(source).exists():
+                raise SelectionError(
+                    f"images.{name}.container.mounts: there is no {source} on this host\n  next: make it, or take the mount out of matrix.toml"
+                )
 
 
 def _prepared(engine: Engine, plan: Plan, images: Iterable[PlannedImage]) -> dict[PlannedImage, Environment]:

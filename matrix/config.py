@@ -25,6 +25,9 @@ LARGEST_SEED = 2**32 - 1
 MOST_LAUNCHES = 10_000
 LONGEST_SECONDS = 7 * 24 * 3600.0
 
+TAKEN_PATHS = ("/benchmatrix", "/out", "/tmp", "/proc", "/sys", "/dev")  # noqa: S108  # inside of containers
+"""Of every container."""
+
 _QUOTED = re.compile("'([^']+)'")
 
 Mode = Literal["inference", "training"]
@@ -71,6 +74,19 @@ def _processors(text: str) -> str:
     return text
 
 
+def _absolute(text: str) -> str:
+    if not text.startswith("/") or ".." in text.split("/"):
+        raise ValueError(f"{text!r} is not an absolute path")
+    return text
+
+
+def _own_place(text: str) -> str:
+    """Of a mount: what a launch has there already stays."""
+    if any(_absolute(text).rstrip("/") == taken or text.startswith(f"{taken}/") for taken in TAKEN_PATHS) or not text.strip("/"):
+        raise ValueError(f"{text!r} is taken: a launch has {', '.join(TAKEN_PATHS)} and the root of its own")
+    return text
+
+
 def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("names nothing")
@@ -83,6 +99,8 @@ WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
 CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]
 Size = Annotated[str, AfterValidator(_size)]
+HostPath = Annotated[str, AfterValidator(_absolute)]
+ContainerPath = Annotated[str, AfterValidator(_own_place)]
 Processors = Annotated[str, AfterValidator(_processors)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
@@ -135,6 +153,9 @@ class Container(Model):
     cpus: Processors | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
     network: Literal["none", "bridge", "host"] = Field(default="none", description="network of the container")
     pids: int = Field(default=4096, ge=64, description="most processes and threads")
+    mounts: dict[HostPath, ContainerPath] = Field(
+        default_factory=dict, description="folder or file of the host -> where containers see it, read-only (data, model weights)"
+    )
     ulimits: dict[str, int] = Field(default_factory=dict, description="soft and hard limits by name, as in nofile")
     environment: dict[str, str] = Field(default_factory=dict, description="variables of the launch; recorded")
 

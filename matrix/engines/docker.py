@@ -227,6 +227,7 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),
         Mount(OUT_MOUNT, str(request.directory), type="bind"),
         *(Mount(target, str(source), type="bind", read_only=True) for source, target in user_mounts(request)),
+        *(Mount(target, source, type="bind", read_only=True) for source, target in settings.mounts.items()),
     ]
     name = re.sub(r"[^a-zA-Z0-9_.-]", "-", f"benchmatrix-{request.spec.run}-{request.spec.launch}-{request.spec.attempt}")
     options: dict[str, Any] = {

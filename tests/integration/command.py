@@ -23,15 +23,17 @@ def own(*classes: str) -> list[str]:
     return [option for name in classes for option in ("--only", f"path:{FAULTY}:{name}")]
 
 
-def command(*arguments: str) -> list[str]:
+def command(*arguments: str, config: Path = SOURCE / "matrix.toml") -> list[str]:
     """Quick, but where the arguments say FULL: what these tests are about is not how sure a number is."""
     chosen = [argument for argument in arguments if argument != FULL]
-    return [sys.executable, "-m", "matrix", "bench", "cpu", *chosen, *([] if FULL in arguments else ["--quick"])]
+    return [sys.executable, "-m", "matrix", "--config", str(config), "bench", "cpu", *chosen, *([] if FULL in arguments else ["--quick"])]
 
 
-def bench(*arguments: str, results: Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def bench(
+    *arguments: str, results: Path, variables: Mapping[str, str] | None = None, config: Path = SOURCE / "matrix.toml"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command(*arguments), "--results", str(results)],
+        [*command(*arguments, config=config), "--results", str(results)],
         cwd=SOURCE,
         env={**os.environ, **(variables or {})},
         text=True,

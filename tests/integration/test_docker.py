@@ -211,3 +211,56 @@ def test_a_socket_without_permission_is_an_error_of_its_own() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, text=True, capture_output=True, check=False)
     assert "EngineForbidden" in done.stderr
     assert "usermod -aG docker" in done.stderr
+
+
+READS = """
+from pathlib import Path
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x * self.factor
+
+    def __init__(self):
+        super().__init__()
+        self.factor = float(Path("/data/factor").read_text())
+        try:
+            Path("/data/factor").write_text("0")
+        except OSError:
+            return
+        raise AssertionError("the mount can be written to")
+
+    def get_example_inputs(self):
+        return (torch.ones(8),)
+"""
+
+
+def test_mounts_of_the_configuration_are_there_and_read_only(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "factor").write_text("3")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "reads.py").write_text(READS)
+    config = tmp_path / "matrix.toml"
+    written = (SOURCE / "matrix.toml").read_text() + f'\n[images.cpu.container.mounts]\n"{tmp_path / "data"}" = "/data"\n'
+    config.write_text(written)
+    cell = ["--only", f"path:{tmp_path / 'own' / 'reads.py'}:Net", *EAGER]
+    done = bench(*options, *cell, results=tmp_path / "results", config=config)
+    assert statuses(only_run(tmp_path / "results")) == {"Net eager": "pass"}, done.stdout + done.stderr
+    config.write_text(written.replace(str(tmp_path / "data"), "/nothing/here"))
+    done = bench(*options, *cell, results=tmp_path / "none", config=config)
+    assert done.returncode == 2
+    assert "images.cpu.container.mounts: there is no /nothing/here on this host" in done.stderr
+
+
+def test_what_an_image_costs_are_cells(tmp_path: Path, options: list[str]) -> None:
+    done = bench(*options, "-k", "^image/", results=tmp_path)
+    table = rows(only_run(tmp_path))
+    assert set(table["status"]) == {"pass"}, done.stdout + done.stderr
+    assert set(table["name"]) == {"image/start", "image/import", "image/first_result", "image/size"}
+    taken = table.set_index("name")["backend_latency_seconds"]
+    # A container takes longer to start than a process, and a first result longer than the imports that it needs.
+    assert taken["image/start"] > 0.05
+    assert taken["image/first_result"] > 0.1
+    size = table.set_index("name").loc["image/size"]
+    assert 100e6 < size["image_compressed_bytes"] < size["image_bytes"]
+    assert "compressed" in done.stdout

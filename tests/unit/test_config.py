@@ -111,6 +111,24 @@ def test_tables_of_the_wrong_kind_do_not_crash() -> None:
         assert all(line.startswith("matrix.toml:") for line in messages(source))
 
 
+@pytest.mark.parametrize(
+    ("mount", "says"),
+    [
+        ('data = "/data"', "'data' is not an absolute path"),
+        ('"/data" = "data"', "'data' is not an absolute path"),
+        ('"/a/../b" = "/data"', "'/a/../b' is not an absolute path"),
+        ('"/data" = "/tmp/x"', "'/tmp/x' is taken"),
+        ('"/data" = "/out"', "'/out' is taken"),
+        ('"/data" = "/"', "'/' is taken"),
+    ],
+)
+def test_a_mount_has_a_place_of_its_own(mount: str, says: str) -> None:
+    assert says in messages(f"{GOOD}\n[images.cpu.container.mounts]\n{mount}\n")[0]
+    assert parse_matrix(f'{GOOD}\n[images.cpu.container.mounts]\n"/data" = "/models"\n').images["cpu"].container.mounts == {
+        "/data": "/models"
+    }
+
+
 def test_a_users_own_workload_is_a_pattern() -> None:
     matrix = parse_matrix(GOOD.replace('"micro/*"', '"path:model.py:Net"'))
     assert matrix.suites["micro"].workloads == ("path:model.py:Net",)

@@ -53,6 +53,11 @@ def test_results_are_the_only_writable_mount_and_the_harness_is_read_only() -> N
     ]
 
 
+def test_mounts_of_the_configuration_are_read_only() -> None:
+    mounts = container_options(request(Container(mounts={"/data": "/data/models"})), Path("/source"))["mounts"]
+    assert [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in mounts][2:] == [("/data", "/data/models", True)]
+
+
 def test_users_modules_are_where_they_are_mounted_and_a_home_is_not_mounted_whole() -> None:
     paths = ["/data/nets/a.py", "/data/nets/b.py", str(Path.home() / "c.py"), "/tmp/d.py"]
     asked = request(None, *(Cell(workload=f"path/{Path(path).stem}:Net", backend="eager", path=path) for path in paths))
