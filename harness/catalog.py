@@ -10,7 +10,15 @@ from collections.abc import Mapping
 
 BACKENDS: Mapping[str, str] = {
     "eager": "harness.backends.eager:Eager",
-    "inductor": "harness.backends.dynamo:Inductor",
+    "inductor": "harness.backends.inductor:Inductor",
+    "cudagraphs": "harness.backends.cuda_graphs:CudaGraphs",
+    "aot_eager": "harness.backends.dynamo:Dynamo",
+    "ts": "harness.backends.dynamo:Dynamo",
+    "export": "harness.backends.export:Export",
+    "aot-inductor": "harness.backends.aot_inductor:AotInductor",
+    "torchscript": "harness.backends.torchscript:TorchScript",
+    "torchao": "harness.backends.torchao:TorchAo",
+    "tensorrt": "harness.backends.tensorrt:TensorRt",
 }
 BACKEND_FAMILIES: Mapping[str, str] = {
     "dynamo": "harness.backends.dynamo:Dynamo",
@@ -18,26 +26,40 @@ BACKEND_FAMILIES: Mapping[str, str] = {
 """``family:name``, where the name is known only inside the image: ``dynamo:aot_eager`` is any backend that torch lists."""
 
 INDUCTOR_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+TORCHSCRIPT_METHODS = ("trace", "script")
+TORCHAO_SCHEMES = ("int8-dynamic", "int8-weight-only", "int4-weight-only", "autoquant")
+"""Of these two, the first is what is taken where a cell names none."""
 OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
     "inductor": {"mode": INDUCTOR_MODES},
+    "aot-inductor": {"keep": bool},
+    "torchscript": {"method": TORCHSCRIPT_METHODS},
+    "torchao": {"mode": INDUCTOR_MODES, "scheme": TORCHAO_SCHEMES},
 }
 """The options of a backend: their type, or the words that they may be."""
-OPEN = frozenset({"inductor"})
+OPEN = frozenset({"inductor", "aot-inductor", "torchao"})
 """Backends with more options than the host can know: what is not in ``OPTIONS`` is checked in the image, by the backend itself."""
 
+_INDUCTOR = (
+    "torch._inductor.compile_fx",
+    "torch._inductor.codegen.cpp",
+    "torch._inductor.codegen.cpp_wrapper_cpu",
+    "torch._inductor.cpu_vec_isa",
+    "torch._inductor.fx_passes.joint_graph",
+)
 PRELOADS: Mapping[str, tuple[str, ...]] = {
-    "harness.backends.dynamo": (
-        "torch._inductor.compile_fx",
-        "torch._inductor.codegen.cpp",
-        "torch._inductor.codegen.cpp_wrapper_cpu",
-        "torch._inductor.cpu_vec_isa",
-        "torch._inductor.fx_passes.joint_graph",
-    ),
+    "harness.backends.dynamo": _INDUCTOR,
+    "harness.backends.inductor": _INDUCTOR,
+    "harness.backends.cuda_graphs": _INDUCTOR,
+    "harness.backends.torchao": _INDUCTOR,
+    "harness.backends.export": ("torch.export",),
+    "harness.backends.aot_inductor": (*_INDUCTOR, "torch.export", "torch._inductor.package"),
 }
 """What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
 
 WARM_UPS: Mapping[str, str] = {
-    "inductor": "harness.backends.dynamo:warm_up_inductor",
+    "inductor": "harness.backends.inductor:warm_up_inductor",
+    "torchao": "harness.backends.inductor:warm_up_inductor",
+    "aot-inductor": "harness.backends.aot_inductor:warm_up_aot_inductor",
 }
 """What is done once per launch, unrecorded, before the first cell of a backend: it would be in that cell's compile time otherwise."""
 

@@ -47,6 +47,8 @@ class Tolerance:
     absolute_and_relative: float
     cosine: bool = False
     """Compare by direction (cosine similarity >= 0.99) alone: for outputs whose single elements carry no meaning."""
+    size: float | None = None
+    """With ``cosine``: by how much of itself the size (root mean square) of an output may differ too; a direction knows no scale."""
 
 
 @dataclass(kw_only=True)
@@ -95,10 +97,15 @@ class Evidence:
 
 
 class Backend(Protocol):
-    """A way to run a workload. Made anew for every cell, in the cell's own process."""
+    """A way to run a workload. Made anew for every cell, in the cell's own process. Implementations derive from it for the defaults."""
 
     compiles: bool
     """Whether the first call does more than the later ones."""
+    calls_until_final: int = 1
+    """The call from which on all run the same code: 3 where a graph is captured, or rewritten from a profile, by calls after the first.
+    That call's results are checked too: what is timed is what was checked."""
+    tolerance: Tolerance | None = None
+    """For a backend whose results cannot be as near to eager's as the precision lets them be (quantization); None: the subject's."""
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         """The callable that takes the place of the subject's model. It may compile now or when first called.

@@ -263,6 +263,9 @@ class Row:
     """Largest relative root-mean-square error of an output of eager against float64 (see ``measure.accuracy``)."""
     backend_error: float | None = None
     tolerance: float | None = None
+    """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
+    compared_by: str = ""
+    """How the backend's results were compared with eager's: ``elements``, or ``cosine`` (direction)."""
     flops: int | None = None
     """Floating-point operations of one forward call, as the workload declares them."""
     bytes_moved: int | None = None

@@ -1,4 +1,4 @@
-"""``torch.compile``: inductor, and any other backend that torch lists, debugging backends included."""
+"""``torch.compile`` with any backend that torch lists, debugging backends included; dynamo's counters are the evidence."""
 
 from __future__ import annotations
 
@@ -10,23 +10,38 @@ import torch._dynamo
 from torch._dynamo.utils import calculate_time_spent, counters, get_compilation_metrics
 
 from harness.cell import Cell
-from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Backend, Evidence, NoEvidence, Outputs, Subject, Unsupported
+
+CALLS_UNTIL_FINAL = {"cudagraphs": 3, "ts": 3}
+"""CUDA graphs: a call that warms up, one that is captured, one that is replayed. TorchScript: see ``backends.torchscript``."""
+SCRIPTED = frozenset({"ts", "aot_ts"})
+"""Backends that script dynamo's graphs. Until torch 2.14 they cannot script the kind that dynamo hands them unless told otherwise
+(pytorch/pytorch#188872): with the setting as it is, every workload fails.
+"""
 
 
-class Dynamo:
-    """``dynamo:NAME``: the dynamo backend of that name."""
+class Dynamo(Backend):
+    """``dynamo:NAME``, or the NAME alone where the table has it: the dynamo backend of that name."""
 
     compiles = True
 
-    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
-        self._name = cell.backend.partition(":")[2]
+    def __init__(self, cell: Cell, artifact: Artifacts, *, options: Mapping[str, object] | None = None) -> None:
+        self._name = self._name_of(cell)
+        self._device = cell.device
         known = torch._dynamo.list_backends(exclude_tags=None)
         if self._name not in known:
             raise Unsupported(f"torch {torch.__version__} lists no dynamo backend {self._name!r}; it lists {', '.join(known)}")
-        self._options: dict[str, Any] | None = dict(cell.options) or None
+        self.calls_until_final = CALLS_UNTIL_FINAL.get(self._name, 1)
+        self._options: dict[str, Any] = dict(cell.options if options is None else options)
+
+    def _name_of(self, cell: Cell) -> str:
+        return cell.backend.partition(":")[2] or cell.backend
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
-        compiled: Callable[..., Outputs] = torch.compile(subject.model, backend=self._name, options=self._options)
+        if self._name in SCRIPTED:
+            # For the rest of this process, which is the cell's own: graphs are made by the first call, not here.
+            torch._dynamo.config.use_lazy_graph_module = False
+        compiled: Callable[..., Outputs] = torch.compile(subject.model, backend=self._name, options=self._options or None)
         return compiled
 
     def evidence(self) -> Evidence:
@@ -56,7 +71,11 @@ class Dynamo:
                 "backend_compile_seconds": _sum(spent, "backend_compile", "entire_backward_compile"),
                 "codegen_seconds": spent.get("code_gen"),
             },
-            details={"frames": dict(counters["frames"]), "graph_break_reasons": sorted(breaks)},
+            details={
+                "frames": dict(counters["frames"]),
+                "graph_break_reasons": sorted(breaks),
+                **({"use_lazy_graph_module": False} if self._name in SCRIPTED else {}),
+            },
             diagnostics={
                 "counters": {name: dict(values) for name, values in counters.items() if values},
                 "seconds": spent,
@@ -73,49 +92,3 @@ def _sum(spent: Mapping[str, float], *phases: str) -> float | None:
 
 def _difference(spent: Mapping[str, float], whole: str, part: str) -> float | None:
     return spent[whole] - spent.get(part, 0.0) if whole in spent else None
-
-
-class Inductor(Dynamo):
-    """``inductor``: torch.compile's default backend. Its generated code needs a C++ compiler on a CPU, triton on a GPU."""
-
-    def __init__(self, cell: Cell, artifact: Artifacts) -> None:
-        super().__init__(Cell(workload=cell.workload, backend="dynamo:inductor", options=cell.options), artifact)
-
-    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
-        device = next((leaf.device.type for leaf in _tensors(subject)), "cpu")
-        if device == "cpu":
-            _require_cpp_compiler()
-        return super().prepare(subject)
-
-    def evidence(self) -> Evidence:
-        """Besides dynamo's counters: graphs that inductor generated or found in its cache."""
-        evidence = super().evidence()
-        generated = counters["inductor"]["fxgraph_cache_miss"] + counters["inductor"]["fxgraph_cache_bypass"]
-        if generated + counters["inductor"]["fxgraph_cache_hit"] == 0 and counters["aot_autograd"]["total"] == 0:
-            raise NoEvidence("inductor generated no code")
-        return evidence
-
-
-def warm_up_inductor(device: str) -> None:
-    """Compile a kernel that nobody measures: for the first one, inductor probes the processor and precompiles torch's headers, and
-    triton builds its loader.
-    """
-    if device == "cpu":
-        _require_cpp_compiler()
-    with torch.no_grad():
-        torch.compile(lambda x: torch.softmax(torch.sin(x), dim=-1))(torch.ones(32, 64, device=device))
-
-
-def _tensors(subject: Subject) -> list[torch.Tensor]:
-    leaves = [*torch.utils._pytree.tree_leaves(subject.inputs), *subject.model.parameters()]
-    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-
-
-def _require_cpp_compiler() -> None:
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        raise Unsupported("inductor on a CPU needs a C++ compiler and found none: install g++ (Debian: apt-get install g++)") from None

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from torch.utils.hooks import RemovableHandle
 
 from harness.cell import Cell
-from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Backend, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
 
-class Eager:
+class Eager(Backend):
     compiles = False
 
     def __init__(self, cell: Cell, artifact: Artifacts) -> None:

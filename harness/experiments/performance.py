@@ -5,11 +5,21 @@ from __future__ import annotations
 import random
 
 from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import Checked, call_first, check, copy_of, reference_of, seeded, step_of, write_diagnostics
+from harness.experiments.checking import (
+    Checked,
+    call_first,
+    check,
+    compare_calls,
+    copy_of,
+    reference_of,
+    seeded,
+    step_of,
+    tolerance_of,
+    write_diagnostics,
+)
 from harness.experiments.costs import report_costs
 from harness.experiments.steps import surroundings
 from harness.experiments.timing import BACKEND, EAGER, report_timing
-from harness.measure.accuracy import compare_groups, default_tolerance
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
 from harness.protocols import Backend, Clock, Report, Subject
@@ -73,7 +83,6 @@ class Performance:
             warm_cache_hits=backend.evidence().columns.get("cache_hits"),
         )
         report.phase("check")
-        tolerance = subject.tolerance or default_tolerance(cell.mode, cell.precision)
-        checked = compare_groups(eager, found.results, reference, tolerance)
+        checked = compare_calls(eager, found, reference, backend.tolerance or tolerance_of(subject, cell))
         report.set(reason=checked.reason)
         return Status.PASS if checked.same else Status.FAIL_ACCURACY

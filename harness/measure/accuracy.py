@@ -27,6 +27,8 @@ TOLERANCES = {
 """Absolute and relative tolerance by mode and precision, as the ancestor's suites choose them."""
 
 
+COSINE_LIMIT = 0.99
+"""Smallest cosine similarity of two results that are the same; written into torch's ``same``."""
 RELATIVE_FACTOR = 10.0
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
@@ -68,6 +70,8 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
         return Comparison(same=False, reason="; ".join(messages) or f"results differ by more than {tolerance}")
     if not tolerance.cosine:
         reason = _excess_error(eager, result, reference, tolerance.absolute_and_relative)
+    elif tolerance.size is not None:
+        reason = _other_size(eager, result, tolerance.size)
     return Comparison(same=not reason, reason=reason)
 
 
@@ -123,6 +127,20 @@ def _excess_error(eager: Outputs, result: Outputs, reference: Outputs | None, to
         limit = RELATIVE_FACTOR * (allowed[index] + tolerance)
         if not error <= limit:
             return f"output {index} has the relative error {error:.2g} against float64; eager has {allowed[index]:.2g}, and {limit:.2g} is allowed"
+    return ""
+
+
+def _other_size(eager: Outputs, result: Outputs, share: float) -> str:
+    """The output whose root mean square differs from eager's by more than ``share`` of it; empty where there is none."""
+    for index, (one, other) in enumerate(zip(pytree.tree_leaves(eager), pytree.tree_leaves(result), strict=True)):
+        if not isinstance(one, torch.Tensor) or not one.is_floating_point():
+            continue
+        finite = torch.isfinite(one) & torch.isfinite(other)
+        size, found = (_rms(leaf[finite].to(torch.float64)) for leaf in (one, other))
+        if abs(found - size) > share * size:
+            return (
+                f"output {index} has the root mean square {found:.3g} where eager has {size:.3g}, and {share:.0%} of difference is allowed"
+            )
     return ""
 
 
