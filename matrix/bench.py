@@ -9,7 +9,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from harness.records import Status
 from images.build import ensure_image
 from images.recipe import BuildSettings, Recipe
-from matrix.config import Matrix
+from matrix.config import Image, Matrix
 from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, EngineForbidden, EngineMissing, RunNotFound, SelectionError
 from matrix.options import selection_of
@@ -48,7 +48,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
         return 0
     engine, facts = choose_engine(options.engine, matrix, source, _environments(options, source), variables)
     _reap(engine)
-    environments = {image: engine.prepare(image) for image in chosen}
+    environments = _prepare(engine, chosen)
     name = f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{chosen[0].name}-{secrets.token_hex(2)}"
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=facts, environments=environments, source=source)
     with create_run(options.results.absolute(), name, manifest) as run:
@@ -72,7 +72,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     engine, _ = choose_engine(begun_with, matrix, source, _environments(options, source), variables)
     _reap(engine)
     images = dict.fromkeys(launch.image for launch in plan.launches)
-    environments = {image: engine.prepare(image) for image in images}
+    environments = _prepare(engine, images)
     _require_same(manifest, plan, environments, source)
     with open_run(directory.absolute()) as run:
         run.collect()
@@ -83,6 +83,14 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
             + (f", {again} infra_error rows are measured again" if again else "")
         )
         return _measure(plan, matrix, engine, environments, run, source)
+
+
+def _prepare(engine: Engine, images: Iterable[PlannedImage]) -> dict[PlannedImage, Environment]:
+    """What one image lacks on this host ends the command before another is built."""
+    images = tuple(images)
+    for image in images:
+        engine.require(image)
+    return {image: engine.prepare(image) for image in images}
 
 
 def _measure(plan: Plan, matrix: Matrix, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path) -> int:
@@ -140,6 +148,9 @@ def choose_engine(
     def recipe_of(image: PlannedImage) -> Recipe:
         return recipe(image, matrix, source)
 
+    def settings_of(image: PlannedImage) -> Image:
+        return matrix.images[image.name]
+
     if name != "local":
         from matrix.engines.docker import DockerEngine, connect, describe
 
@@ -150,16 +161,20 @@ def choose_engine(
                 raise
             why = str(error).partition("\n")[0]
         else:
-            facts = describe(client)
-            print(f"engine: docker {facts['engine_version']} ({'it answers' if name == 'auto' else 'as asked'})")
-            return DockerEngine(client, recipe_of=recipe_of, build=build, source=source), {"name": "docker", **facts}
+            product = describe(client)
+            asked = "it answers" if name == "auto" else "as asked"
+            spoken = f"engine: docker {product.version}" if not product.podman else f"engine: docker, answered by podman {product.version}"
+            print(f"{spoken} ({asked})")
+            engine = DockerEngine(client, product=product, settings_of=settings_of, recipe_of=recipe_of, build=build, source=source)
+            return engine, {"name": "docker", **product.manifest()}
     else:
         why = "as asked"
     from matrix.engines.local import LocalEngine
 
     print(f"engine: local, a virtual environment on this host ({why})")
     path = variables.get("PATH", "/usr/bin:/bin")
-    return LocalEngine(recipe_of=recipe_of, build=build, environments=environments, source=source, path=path), {"name": "local"}
+    local = LocalEngine(settings_of=settings_of, recipe_of=recipe_of, build=build, environments=environments, source=source, path=path)
+    return local, {"name": "local"}
 
 
 def recipe(image: PlannedImage, matrix: Matrix, source: Path) -> Recipe:
@@ -201,9 +216,9 @@ def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         changed["run"] |= QUICK
     given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
-    if options.memory is not None:
-        for image in changed["images"].values():
-            image["container"]["memory"] = options.memory
+    limits = {"memory": options.memory, "gpus": options.gpus}
+    for image in changed["images"].values():
+        image["container"] |= {name: value for name, value in limits.items() if value is not None}
     return _checked(changed)
 
 

@@ -15,6 +15,7 @@ from harness import catalog
 from harness.cell import PATH_SUITE
 from harness.choice import nearest, parse_choice
 from matrix.errors import ConfigError
+from matrix.gpus import parse_gpus
 from matrix.locate import line_numbers, line_of
 
 FILE_NAME = "matrix.toml"
@@ -71,6 +72,12 @@ def _processors(text: str) -> str:
     return text
 
 
+def known_gpus(text: str) -> str:
+    """The text. ValueError where it is no way to hand over a GPU."""
+    parse_gpus(text)
+    return text
+
+
 def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("names nothing")
@@ -84,6 +91,7 @@ CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]
 Size = Annotated[str, AfterValidator(_size)]
 Processors = Annotated[str, AfterValidator(_processors)]
+Gpus = Annotated[str, AfterValidator(known_gpus)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
 BatchSize = Annotated[int, Field(gt=0)]
@@ -133,6 +141,9 @@ class Container(Model):
     shm_size: Size = Field(default="1g", description="size of /dev/shm")
     tmp_size: Size = Field(default="8g", description="most that /tmp may hold; it is memory")
     cpus: Processors | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
+    gpus: Gpus = Field(
+        default="auto", description="how a cuda image gets its GPU: auto, nvidia[:UUID,...], cdi[:VENDOR/CLASS=NAME,...], devices, none"
+    )
     network: Literal["none", "bridge", "host"] = Field(default="none", description="network of the container")
     pids: int = Field(default=4096, ge=64, description="most processes and threads")
     ulimits: dict[str, int] = Field(default_factory=dict, description="soft and hard limits by name, as in nofile")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from harness.cell import LaunchSpec
 from matrix.config import Container
+from matrix.gpus import NONE, Passthrough
 from matrix.plan import PlannedImage
 
 CELLS = "cells.json"
@@ -36,6 +37,10 @@ class Environment:
     """What the engine starts: an image reference, or the Python of a virtual environment."""
     digest: str
     size_bytes: int | None = None
+    passthrough: Passthrough = NONE
+    """How its containers get a GPU."""
+    library_path: str = ""
+    """The image's own LD_LIBRARY_PATH."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,13 @@ class Engine(Protocol):
     """Starts launches somewhere."""
 
     name: str
+
+    def require(self, image: PlannedImage) -> None:
+        """Look whether this host has what the image needs beside its packages: a GPU, a driver. Raises a UserError where it does not.
+
+        Nothing is built or pulled: it costs no time.
+        """
+        ...
 
     def prepare(self, image: PlannedImage) -> Environment:
         """Build, pull or install the image, or find it there. Raises a UserError that names the next command."""
