@@ -132,7 +132,8 @@ class DockerEngine:
         try:
             found = self._client.images.get(reference)
         except docker.errors.APIError as error:
-            if not error.is_client_error():
+            # Podman takes a name that is none for a fault of its own.
+            if not error.is_client_error() and "invalid reference" not in str(error):
                 raise
             # It is not there, or its name is not one: the pull says which.
             found = self._pull(reference)
@@ -215,19 +216,20 @@ class DockerEngine:
 
     def _pull(self, reference: str) -> Any:
         self._say(f"pulling {reference}")
+        tag = None if "@" in reference or ":" in reference else "latest"
         try:
-            found = (
-                self._client.images.pull(reference)
-                if "@" in reference or ":" in reference
-                else self._client.images.pull(reference, tag="latest")
-            )
-            return found[0] if isinstance(found, list) else found
+            # An engine that has begun to answer tells what went wrong in its answer: images.pull() passes over that.
+            events = self._client.api.pull(reference, tag=tag, stream=True, decode=True)
+            refused = next((str(event["error"]) for event in events if "error" in event), None)
+            if refused is None:
+                return self._client.images.get(reference)
         except (docker.errors.APIError, requests.RequestException) as error:
-            raise PullFailed(
-                f"the image {reference} is not on this host and cannot be pulled: {getattr(error, 'explanation', None) or error}\n"
-                "  likely: no network, no such image, or a registry that wants a login\n"
-                f"  next: docker pull {reference}; or measure without Docker: --engine local"
-            ) from None
+            refused = str(getattr(error, "explanation", None) or error)
+        raise PullFailed(
+            f"the image {reference} is not on this host and cannot be pulled: {refused}\n"
+            "  likely: no network, no such image, or a registry that wants a login\n"
+            f"  next: docker pull {reference}; or measure without Docker: --engine local"
+        )
 
     def _wait(self, container: RunningContainer, seconds: float) -> int | None:
         """The container's exit code; None when the deadline came first."""

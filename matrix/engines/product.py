@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from images.docker_cli import PODMAN
 from matrix.gpu_probe import engine_gpus
 from matrix.gpus import EngineGpus
-
-PODMAN = "Podman Engine"
-"""A component in the answer of Podman's ``version``."""
 
 
 @dataclass(frozen=True, kw_only=True)
