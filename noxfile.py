@@ -100,7 +100,7 @@ for image, settings in IMAGES:
     )
 
 host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
-host_session("doctor", "Check this host: engine, builder, compiler, disk, load", "matrix", "doctor")
+host_session("doctor", "Check this host: engine, builder, GPU, driver, permissions, disk, clocks, load", "matrix", "doctor")
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 

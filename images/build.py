@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from images import docker_cli
 from images.docker_cli import Builder
-from images.errors import BuilderMissing, BuildFailed, PullFailed
+from images.errors import BuildFailed, PullFailed
 from images.recipe import BuildSettings, Recipe, tag
 
 LOG_LINES = 40
@@ -29,7 +29,7 @@ class Built:
 
 def build_command(builder: Builder, recipe: Recipe, settings: BuildSettings, reference: str, context: Path) -> list[str]:
     """The argument list of a build. Pure: nothing is looked up."""
-    command = [*builder.command, "--file", str(context / "Dockerfile"), "--tag", reference, "--progress", "plain"]
+    command = [*builder.command, "--file", str(context / "Dockerfile"), "--tag", reference, *builder.options]
     command += ["--build-arg", f"BASE={recipe.base}"]
     labels = {
         "org.opencontainers.image.title": f"benchmatrix {recipe.label}",
@@ -65,7 +65,7 @@ def ensure_image(recipe: Recipe, settings: BuildSettings, say: Say = print) -> B
 
     Raises BuilderMissing, PullFailed (the base), BuildFailed (with the end of the output), LockMissing.
     """
-    client = _client()
+    client = docker_cli.find_client()
     reference = tag(recipe, _base_digest(client, recipe.base, say))
     if _inspect(client, reference) is not None:
         say(f"image {recipe.label}: {reference} is there")
@@ -86,10 +86,10 @@ def ensure_image(recipe: Recipe, settings: BuildSettings, say: Say = print) -> B
     return Built(reference=reference, built=True)
 
 
-def pull(client: str, reference: str, say: Say) -> None:
+def pull(client: Sequence[str], reference: str, say: Say) -> None:
     """Pull an image. PullFailed has the engine's words."""
     say(f"pulling {reference}")
-    done = docker_cli.run([client, "pull", "--quiet", reference])
+    done = docker_cli.run([*client, "pull", "--quiet", reference])
     if done.returncode != 0:
         raise PullFailed(
             f"the image {reference} is not on this host and cannot be pulled: {done.stderr.strip()}\n"
@@ -98,7 +98,7 @@ def pull(client: str, reference: str, say: Say) -> None:
         )
 
 
-def _base_digest(client: str, base: str, say: Say) -> str:
+def _base_digest(client: Sequence[str], base: str, say: Say) -> str:
     found = _inspect(client, base)
     if found is None:
         pull(client, base, say)
@@ -108,21 +108,12 @@ def _base_digest(client: str, base: str, say: Say) -> str:
     return found
 
 
-def _inspect(client: str, reference: str) -> str | None:
+def _inspect(client: Sequence[str], reference: str) -> str | None:
     """The image's id (the hash of its configuration and layers); None where it is not on this host."""
-    done = docker_cli.run([client, "image", "inspect", "--format", "{{.Id}}", reference])
+    done = docker_cli.run([*client, "image", "inspect", "--format", "{{.Id}}", reference])
     if done.returncode == 0:
-        return done.stdout.strip()
-    if "no such image" in done.stderr.lower():
+        # Podman's client leaves the name of the hash out; the tag must not depend on who was asked.
+        return f"sha256:{done.stdout.strip().removeprefix('sha256:')}"
+    if any(words in done.stderr.lower() for words in ("no such image", "image not known")):
         return None
     raise BuildFailed(f"docker image inspect {reference} failed: {done.stderr.strip()}\n  next: nox -s doctor")
-
-
-def _client() -> str:
-    found = docker_cli.clients()
-    if not found:
-        raise BuilderMissing(
-            "building an image needs the docker client, and none is on the PATH\n"
-            "  next: install it (Debian: apt-get install docker.io), or measure without Docker: --engine local"
-        )
-    return found[0]

@@ -1,4 +1,7 @@
-"""The docker command line, for what the docker SDK cannot do: BuildKit (docker/docker-py#2230)."""
+"""The command line of Docker or Podman, for what the docker SDK cannot do: BuildKit (docker/docker-py#2230).
+
+Podman's service has no BuildKit, and its own client builds there: it knows the mounts and secrets of the Dockerfile.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,21 @@ from pathlib import Path
 
 from images.errors import BuilderMissing
 
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+PODMAN = "Podman Engine"
+"""A component in the answer of Podman's ``version``."""
 LAST_WITHOUT_BUILDX = 22
 """Up to this major version the client itself speaks BuildKit when DOCKER_BUILDKIT=1; later ones need the buildx plugin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """A client that can build with BuildKit."""
+    """A client that can build the Dockerfile."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    options: tuple[str, ...] = ("--progress", "plain")
+    """Of the build, for an output that can be shown."""
 
 
 def clients() -> list[str]:
@@ -36,9 +44,50 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     )
 
 
+def engine_address() -> str:
+    return os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+
+
+def podman_client() -> tuple[str, ...] | None:
+    """The command of Podman's client for the engine's address; None where there is no such client, or no Podman behind the address."""
+    found = shutil.which("podman")
+    if found is None:
+        return None
+    command = (found, "--url", engine_address())
+    return command if run([*command, "version", "--format", "{{.Server.Version}}"]).returncode == 0 else None
+
+
+def is_podman(client: str) -> bool:
+    """Whether the engine that a docker client talks to is Podman."""
+    return PODMAN in run([client, "version", "--format", "{{range .Server.Components}}{{.Name}},{{end}}"]).stdout.split(",")
+
+
+def find_client() -> tuple[str, ...]:
+    """The command of a client that can look at images and pull them. Raises BuilderMissing."""
+    found = clients()
+    if found:
+        return (found[0],)
+    podman = podman_client()
+    if podman is None:
+        raise BuilderMissing(
+            "building an image needs the docker client, and none is on the PATH\n"
+            "  next: install it (Debian: apt-get install docker.io), or measure without Docker: --engine local"
+        )
+    return podman
+
+
 def find_builder() -> Builder:
     """The first client that can build. BuilderMissing says what each one lacks."""
     found = clients()
+    if not found or is_podman(found[0]):
+        podman = podman_client()
+        if podman is not None:
+            return Builder(command=(*podman, "build"), environment={}, options=())
+        if found:
+            raise BuilderMissing(
+                f"the engine at {engine_address()} is Podman, which has no BuildKit, and there is no podman client on the PATH to build with\n"
+                "  next: install it (Debian: apt-get install podman), name an image that is there (--image docker://REF), or take --engine local"
+            )
     lacks = []
     for client in found:
         if run([client, "buildx", "version"]).returncode == 0:

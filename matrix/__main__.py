@@ -49,7 +49,7 @@ def _verb(options: argparse.Namespace) -> int:
     if options.verb == "doctor":
         from matrix.doctor import examine
 
-        return examine(options.config)
+        return examine(options.config, SOURCE)
     matrix = load_matrix(options.config)
     if options.verb == "image":
         from matrix.bench import build_image

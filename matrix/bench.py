@@ -20,7 +20,7 @@ from harness import catalog
 from harness.records import Status
 from images.build import ensure_image
 from images.recipe import BuildSettings, Recipe
-from matrix.config import Matrix
+from matrix.config import Image, Matrix
 from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, EngineForbidden, EngineMissing, RunNotFound, SelectionError
 from matrix.options import selection_of
@@ -70,7 +70,13 @@ def _require_mounts(matrix: Matrix, images: Iterable[PlannedImage]) -> None:
 
 
 def _prepared(engine: Engine, plan: Plan, images: Iterable[PlannedImage]) -> dict[PlannedImage, Environment]:
-    """Images ready to be started, with their sizes where these are among what is measured."""
+    """Images ready to be started, with their sizes where these are among what is measured.
+
+    What one image lacks on this host ends the command before another is built.
+    """
+    images = tuple(images)
+    for image in images:
+        engine.require(image)
     found = {image: engine.prepare(image) for image in images}
     sized = {launch.image for launch in plan.launches if any(cell.workload == catalog.IMAGE_SIZE for cell in launch.cells)}
     return {
@@ -163,6 +169,9 @@ def choose_engine(
     def recipe_of(image: PlannedImage) -> Recipe:
         return recipe(image, matrix, source)
 
+    def settings_of(image: PlannedImage) -> Image:
+        return matrix.images[image.name]
+
     if name != "local":
         from matrix.engines.docker import DockerEngine, connect, describe
 
@@ -173,19 +182,28 @@ def choose_engine(
                 raise
             why = str(error).partition("\n")[0]
         else:
-            facts = describe(client)
-            print(f"engine: docker {facts['engine_version']} ({'it answers' if name == 'auto' else 'as asked'})")
-            return DockerEngine(client, recipe_of=recipe_of, build=build, source=source, sizes=environments / SIZES), {
-                "name": "docker",
-                **facts,
-            }
+            product = describe(client)
+            asked = "it answers" if name == "auto" else "as asked"
+            spoken = f"engine: docker {product.version}" if not product.podman else f"engine: docker, answered by podman {product.version}"
+            print(f"{spoken} ({asked})")
+            engine = DockerEngine(
+                client,
+                product=product,
+                settings_of=settings_of,
+                recipe_of=recipe_of,
+                build=build,
+                source=source,
+                sizes=environments / SIZES,
+            )
+            return engine, {"name": "docker", **product.manifest()}
     else:
         why = "as asked"
     from matrix.engines.local import LocalEngine
 
     print(f"engine: local, a virtual environment on this host ({why})")
     path = variables.get("PATH", "/usr/bin:/bin")
-    return LocalEngine(recipe_of=recipe_of, build=build, environments=environments, source=source, path=path), {"name": "local"}
+    local = LocalEngine(settings_of=settings_of, recipe_of=recipe_of, build=build, environments=environments, source=source, path=path)
+    return local, {"name": "local"}
 
 
 def recipe(image: PlannedImage, matrix: Matrix, source: Path) -> Recipe:
@@ -227,9 +245,9 @@ def _with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         changed["run"] |= QUICK
     given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
-    if options.memory is not None:
-        for image in changed["images"].values():
-            image["container"]["memory"] = options.memory
+    limits = {"memory": options.memory, "gpus": options.gpus}
+    for image in changed["images"].values():
+        image["container"] |= {name: value for name, value in limits.items() if value is not None}
     return _checked(changed)
 
 

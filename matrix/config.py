@@ -15,6 +15,7 @@ from harness import catalog
 from harness.cell import PATH_SUITE
 from harness.choice import nearest, parse_choice
 from matrix.errors import ConfigError
+from matrix.gpus import parse_gpus
 from matrix.locate import line_numbers, line_of
 
 FILE_NAME = "matrix.toml"
@@ -87,6 +88,12 @@ def _own_place(text: str) -> str:
     return text
 
 
+def known_gpus(text: str) -> str:
+    """The text. ValueError where it is no way to hand over a GPU."""
+    parse_gpus(text)
+    return text
+
+
 def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("names nothing")
@@ -102,6 +109,7 @@ Size = Annotated[str, AfterValidator(_size)]
 HostPath = Annotated[str, AfterValidator(_absolute)]
 ContainerPath = Annotated[str, AfterValidator(_own_place)]
 Processors = Annotated[str, AfterValidator(_processors)]
+Gpus = Annotated[str, AfterValidator(known_gpus)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
 BatchSize = Annotated[int, Field(gt=0)]
@@ -151,6 +159,9 @@ class Container(Model):
     shm_size: Size = Field(default="1g", description="size of /dev/shm")
     tmp_size: Size = Field(default="8g", description="most that /tmp may hold; it is memory")
     cpus: Processors | None = Field(default=None, description="processors, as in 0-3 (cpuset)")
+    gpus: Gpus = Field(
+        default="auto", description="how a cuda image gets its GPU: auto, nvidia[:UUID,...], cdi[:VENDOR/CLASS=NAME,...], devices, none"
+    )
     network: Literal["none", "bridge", "host"] = Field(default="none", description="network of the container")
     pids: int = Field(default=4096, ge=64, description="most processes and threads")
     mounts: dict[HostPath, ContainerPath] = Field(

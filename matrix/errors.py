@@ -46,6 +46,24 @@ class ImageMissing(UserError):
     exit_code = 14
 
 
+class GpuMissing(UserError):
+    """An image is for a GPU, and this host has none that a driver drives."""
+
+    exit_code = 20
+
+
+class GpuRuntimeMissing(UserError):
+    """The host has a GPU, and the engine no way to hand it over, or not the one that was asked for."""
+
+    exit_code = 21
+
+
+class DriverTooOld(UserError):
+    """The host's driver cannot run the CUDA that an image brings."""
+
+    exit_code = 22
+
+
 class RunNotFound(UserError):
     """There is no such run directory."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend
+from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -19,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m matrix",
         description="Measures a matrix of workloads and backends inside container images.",
         epilog="Exit codes: 0 every planned cell has its row; 2 usage or configuration; 4 cells that the engine kept from being "
-        "measured; 10-19 what the message says; 130 interrupted.",
+        "measured; 10-29 what the message says; 130 interrupted.",
     )
     parser.add_argument("--config", type=Path, default=Path("matrix.toml"), help="the configuration (default: %(default)s)")
     parser.add_argument(
@@ -91,6 +91,14 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="time for one cell")
     how.add_argument("--memory", metavar="SIZE", help="memory limit of a container, as in 8g")
+    how.add_argument(
+        "--gpus",
+        type=_gpus,
+        metavar="HOW",
+        help="how a container of a cuda image gets its GPU: nvidia (the NVIDIA runtime; nvidia:UUID,... for some), cdi "
+        "(cdi:VENDOR/CLASS=NAME,... for some), devices (plain device nodes and the driver's libraries), none; auto takes the first of "
+        "these that the host offers, and says which",
+    )
     how.add_argument(
         "--quick",
         action="store_true",
@@ -173,6 +181,13 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return _at_most(int(text), LARGEST_SEED)
+
+
+def _gpus(text: str) -> str:
+    try:
+        return known_gpus(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _at_most(value: int, most: int) -> int:

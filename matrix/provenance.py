@@ -67,7 +67,13 @@ def describe_run(
         "harness_sha256": harness_digest(source),
         "revision": revision(source),
         "images": [
-            {**dataclasses.asdict(image), "label": image.label, "digest": environment.digest, "size_bytes": environment.size_bytes}
+            {
+                **dataclasses.asdict(image),
+                "label": image.label,
+                "digest": environment.digest,
+                "size_bytes": environment.size_bytes,
+                "gpus": environment.passthrough.describe(),
+            }
             for image, environment in environments.items()
         ],
         "cells": cells,

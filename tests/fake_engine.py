@@ -40,6 +40,9 @@ class FakeEngine:
     name: str = "fake"
     requests: list[LaunchRequest] = field(default_factory=list)
 
+    def require(self, image: PlannedImage) -> None:
+        pass
+
     def prepare(self, image: PlannedImage) -> Environment:
         return Environment(image=image, reference="fake", digest="sha256:fake")
 

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -20,7 +20,7 @@ import docker
 import docker.errors
 import requests
 from docker.models.containers import Container as RunningContainer
-from docker.types import Mount, Ulimit
+from docker.types import DeviceRequest, Mount, Ulimit
 
 from harness.cell import LaunchSpec
 from harness.output import UNFIT
@@ -28,8 +28,14 @@ from images.build import ensure_image
 from images.compressed import compressed_bytes
 from images.errors import PullFailed
 from images.recipe import BuildSettings, Recipe
+from matrix.config import Image
+from matrix.cuda import cuda_of_lock, cuda_of_variables
+from matrix.engines import podman
 from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
+from matrix.engines.product import Product, product_of
 from matrix.errors import EngineForbidden, EngineLost, EngineMissing, ImageMissing
+from matrix.gpu_probe import host_gpus
+from matrix.gpus import NONE, Passthrough, decide, engine_error, parse_gpus, require_driver
 from matrix.plan import PlannedImage
 
 RUN_LABEL, HOST_LABEL = "io.benchmatrix.run", "io.benchmatrix.host"
@@ -41,6 +47,8 @@ STOP_SECONDS = 2
 """Time a container has to end by itself: Ctrl-C is answered within 5 seconds."""
 PROBE_SECONDS = 5
 ANSWER_SECONDS = 60
+_NO_PROGRAM = re.compile("executable file .*not found|no such file or directory", re.IGNORECASE)
+"""An engine's words for an image that has no Python."""
 
 
 def connect() -> docker.DockerClient:
@@ -88,6 +96,8 @@ class DockerEngine:
         self,
         client: docker.DockerClient,
         *,
+        product: Product,
+        settings_of: Callable[[PlannedImage], Image],
         recipe_of: Callable[[PlannedImage], Recipe],
         build: BuildSettings,
         source: Path,
@@ -96,11 +106,25 @@ class DockerEngine:
     ) -> None:
         """source: the folder that has ``harness``; sizes: where the compressed sizes of images are remembered."""
         self._client = client
+        self._product = product
+        self._settings_of = settings_of
+        self._passthroughs: dict[PlannedImage, Passthrough] = {}
         self._recipe_of = recipe_of
         self._build = build
         self._source = source
         self._sizes = sizes
         self._say = say
+
+    def require(self, image: PlannedImage) -> None:
+        settings = self._settings_of(image)
+        if settings.device != "cuda":
+            return
+        host = host_gpus()
+        chosen = decide(parse_gpus(settings.container.gpus), host, self._product.gpus)
+        if image.reference is None and chosen.kind != "none":
+            require_driver(image.label, cuda_of_lock(self._recipe_of(image).read_lock().decode()), host.driver)
+        self._say(f"gpus: {chosen.describe()} ({chosen.why})" + (f", driver {host.driver}" if host.driver else ""))
+        self._passthroughs[image] = chosen
 
     @_answering
     def prepare(self, image: PlannedImage) -> Environment:
@@ -111,14 +135,26 @@ class DockerEngine:
         try:
             found = self._client.images.get(reference)
         except docker.errors.APIError as error:
-            if not error.is_client_error():
+            # Podman takes a name that is none for a fault of its own.
+            if not error.is_client_error() and "invalid reference" not in str(error):
                 raise
             # It is not there, or its name is not one: the pull says which.
             found = self._pull(reference)
         # The digest of the registry where there is one: it is the same on every host.
         digests = found.attrs.get("RepoDigests") or []
         digest = str(digests[0]).rpartition("@")[2] if digests else str(found.id)
-        return Environment(image=image, reference=str(found.id), digest=digest, size_bytes=found.attrs.get("Size"))
+        variables = (found.attrs.get("Config") or {}).get("Env") or []
+        passthrough = self._passthroughs.get(image, NONE)
+        if image.reference is not None and passthrough.kind != "none":
+            require_driver(image.label, cuda_of_variables(variables), host_gpus().driver)
+        return Environment(
+            image=image,
+            reference=str(found.id),
+            digest=digest,
+            size_bytes=found.attrs.get("Size"),
+            passthrough=passthrough,
+            library_path=next((text.partition("=")[2] for text in variables if text.startswith("LD_LIBRARY_PATH=")), ""),
+        )
 
     @_answering
     def compressed_bytes(self, environment: Environment) -> int | None:
@@ -138,12 +174,13 @@ class DockerEngine:
         said = Said(say=say)
         (request.directory / CELLS).write_text(asked_now(inside(request)).to_json(), encoding="utf-8")
         try:
-            container = self._client.containers.create(**container_options(request, self._source))
+            container = self._create(request)
         except docker.errors.ImageNotFound:
             raise ImageMissing(
                 f"the image {request.environment.image.label} is gone\n  next: run the command again; it builds or pulls it"
             ) from None
         except docker.errors.APIError as error:
+            self._raise_for_gpu(request, error)
             return LaunchEnd(exit_code=None, reason=f"the engine could not make the container: {error.explanation or error}")
         except requests.RequestException as error:
             raise _lost(error) from None
@@ -158,9 +195,9 @@ class DockerEngine:
                 return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
             return LaunchEnd(exit_code=code, reason="" if code == 0 else self._death(container, code, said.tail), unfit=code == UNFIT)
         except docker.errors.APIError as error:
+            self._raise_for_gpu(request, error)
             text = str(error.explanation or error)
-            # The engine's words for an image that has no such program.
-            unfit = "executable file not found" in text or "no such file or directory" in text
+            unfit = _NO_PROGRAM.search(text) is not None
             return LaunchEnd(exit_code=None, reason=f"the container did not start: {text}", unfit=unfit)
         except requests.RequestException as error:
             raise _lost(error) from None
@@ -169,6 +206,18 @@ class DockerEngine:
             with contextlib.suppress(docker.errors.APIError, requests.RequestException):
                 _end(container)
             request.log.write_text("\n".join(said.tail) + "\n", encoding="utf-8")
+
+    def _create(self, request: LaunchRequest) -> RunningContainer:
+        options = container_options(request, self._source, rootless=self._product.rootless)
+        if self._product.podman and request.environment.passthrough.cdi:
+            return self._client.containers.get(podman.create(self._client, options, ANSWER_SECONDS))
+        return self._client.containers.create(**options)
+
+    def _raise_for_gpu(self, request: LaunchRequest, error: docker.errors.APIError) -> None:
+        """Every launch of this image would end in the same way."""
+        found = engine_error(str(error.explanation or error), self._product.gpus.engine)
+        if found is not None and request.environment.passthrough.kind != "none":
+            raise found from None
 
     @_answering
     def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
@@ -184,19 +233,20 @@ class DockerEngine:
 
     def _pull(self, reference: str) -> Any:
         self._say(f"pulling {reference}")
+        tag = None if "@" in reference or ":" in reference else "latest"
         try:
-            found = (
-                self._client.images.pull(reference)
-                if "@" in reference or ":" in reference
-                else self._client.images.pull(reference, tag="latest")
-            )
-            return found[0] if isinstance(found, list) else found
+            # An engine that has begun to answer tells what went wrong in its answer: images.pull() passes over that.
+            events = self._client.api.pull(reference, tag=tag, stream=True, decode=True)
+            refused = next((str(event["error"]) for event in events if "error" in event), None)
+            if refused is None:
+                return self._client.images.get(reference)
         except (docker.errors.APIError, requests.RequestException) as error:
-            raise PullFailed(
-                f"the image {reference} is not on this host and cannot be pulled: {getattr(error, 'explanation', None) or error}\n"
-                "  likely: no network, no such image, or a registry that wants a login\n"
-                f"  next: docker pull {reference}; or measure without Docker: --engine local"
-            ) from None
+            refused = str(getattr(error, "explanation", None) or error)
+        raise PullFailed(
+            f"the image {reference} is not on this host and cannot be pulled: {refused}\n"
+            "  likely: no network, no such image, or a registry that wants a login\n"
+            f"  next: docker pull {reference}; or measure without Docker: --engine local"
+        )
 
     def _wait(self, container: RunningContainer, seconds: float) -> int | None:
         """The container's exit code; None when the deadline came first."""
@@ -219,16 +269,26 @@ class DockerEngine:
         return f"the container ended with exit code {code}{memory}; its last lines: {' | '.join(tail[-3:])}"
 
 
-def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
-    """Everything a container is created with. Pure but for the user's ids and a random name."""
+def container_options(request: LaunchRequest, source: Path, *, rootless: bool = False) -> dict[str, Any]:
+    """Everything a container is created with. Pure but for the user's ids and a random name.
+
+    rootless: root in a container is this user, and any other id somebody who may not write the results.
+    """
     settings = request.container
+    passthrough = request.environment.passthrough
     variables = launch_variables(request.run_directory, settings, SCRATCH) | {"PYTHONPATH": str(Path(HARNESS_MOUNT).parent)}
     mounts = [
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),
         Mount(OUT_MOUNT, str(request.directory), type="bind"),
         *(Mount(target, str(source), type="bind", read_only=True) for source, target in user_mounts(request)),
         *(Mount(target, source, type="bind", read_only=True) for source, target in settings.mounts.items()),
+        *(Mount(target, source, type="bind", read_only=True) for source, target in passthrough.mounts),
     ]
+    if passthrough.library_folders:
+        # A variable of the container takes the place of the image's.
+        own = settings.environment.get("LD_LIBRARY_PATH", request.environment.library_path)
+        folders = dict.fromkeys((*filter(None, own.split(":")), *passthrough.library_folders))
+        variables["LD_LIBRARY_PATH"] = ":".join(folders)
     name = re.sub(r"[^a-zA-Z0-9_.-]", "-", f"benchmatrix-{request.spec.run}-{request.spec.launch}-{request.spec.attempt}")
     options: dict[str, Any] = {
         "image": request.environment.reference,
@@ -238,7 +298,7 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
         "environment": variables,
         "labels": {RUN_LABEL: str(request.run_directory), HOST_LABEL: platform.node()},
         "mounts": mounts,
-        "user": f"{os.getuid()}:{os.getgid()}",
+        "user": "0:0" if rootless else f"{os.getuid()}:{os.getgid()}",
         "working_dir": SCRATCH,
         "read_only": True,
         "tmpfs": {SCRATCH: f"rw,exec,nosuid,nodev,mode=1777,size={settings.tmp_size}"},
@@ -255,7 +315,17 @@ def container_options(request: LaunchRequest, source: Path) -> dict[str, Any]:
         options |= {"mem_limit": settings.memory, "memswap_limit": settings.memory}
     if settings.cpus is not None:
         options["cpuset_cpus"] = settings.cpus
-    return options
+    return options | gpu_options(passthrough)
+
+
+def gpu_options(passthrough: Passthrough) -> dict[str, Any]:
+    """What a container is created with for its GPU."""
+    if passthrough.kind == "nvidia":
+        which: dict[str, Any] = {"device_ids": list(passthrough.ids)} if passthrough.ids else {"count": -1}
+        return {"device_requests": [DeviceRequest(driver="nvidia", capabilities=[["gpu", "compute", "utility"]], **which)]}
+    if passthrough.kind == "cdi":
+        return {"device_requests": [DeviceRequest(driver="cdi", device_ids=list(passthrough.cdi))]}
+    return {"devices": [f"{node}:{node}:rw" for node in passthrough.nodes]} if passthrough.nodes else {}
 
 
 def user_mounts(request: LaunchRequest) -> list[tuple[Path, str]]:
@@ -308,7 +378,6 @@ def _lost(error: Exception) -> EngineLost:
 
 
 @_answering
-def describe(client: docker.DockerClient) -> Mapping[str, str]:
-    """Facts about the engine, for the manifest."""
-    version = client.version()
-    return {"engine_version": str(version.get("Version", "")), "engine_api": str(version.get("ApiVersion", ""))}
+def describe(client: docker.DockerClient) -> Product:
+    """Which engine it is, and what it is like."""
+    return product_of(client.version(), client.info())

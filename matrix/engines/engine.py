@@ -10,6 +10,7 @@ from typing import Protocol
 
 from harness.cell import LaunchSpec
 from matrix.config import Container
+from matrix.gpus import NONE, Passthrough
 from matrix.plan import PlannedImage
 
 CELLS = "cells.json"
@@ -39,6 +40,10 @@ class Environment:
     size_bytes: int | None = None
     compressed_bytes: int | None = None
     """As a registry transfers it; None where nobody asked."""
+    passthrough: Passthrough = NONE
+    """How its containers get a GPU."""
+    library_path: str = ""
+    """The image's own LD_LIBRARY_PATH."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,13 @@ class Engine(Protocol):
     """Starts launches somewhere."""
 
     name: str
+
+    def require(self, image: PlannedImage) -> None:
+        """Look whether this host has what the image needs beside its packages: a GPU, a driver. Raises a UserError where it does not.
+
+        Nothing is built or pulled: it costs no time.
+        """
+        ...
 
     def prepare(self, image: PlannedImage) -> Environment:
         """Build, pull or install the image, or find it there. Raises a UserError that names the next command."""

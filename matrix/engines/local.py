@@ -14,8 +14,12 @@ from pathlib import Path
 from harness.output import UNFIT
 from images.recipe import BuildSettings, Recipe
 from images.virtualenv import ensure_environment
+from matrix.config import Image
+from matrix.cuda import cuda_of_lock
 from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
 from matrix.errors import SelectionError
+from matrix.gpu_probe import host_gpus
+from matrix.gpus import parse_gpus, require_driver, require_gpu
 from matrix.plan import PlannedImage
 
 STOP_SECONDS = 3.0
@@ -28,6 +32,7 @@ class LocalEngine:
     def __init__(
         self,
         *,
+        settings_of: Callable[[PlannedImage], Image],
         recipe_of: Callable[[PlannedImage], Recipe],
         build: BuildSettings,
         environments: Path,
@@ -36,12 +41,22 @@ class LocalEngine:
         say: Callable[[str], None] = print,
     ) -> None:
         """environments: where virtual environments are kept; source: the folder that has ``harness``; path: PATH of launches."""
+        self._settings_of = settings_of
         self._recipe_of = recipe_of
         self._build = build
         self._environments = environments
         self._source = source
         self._path = path
         self._say = say
+
+    def require(self, image: PlannedImage) -> None:
+        settings = self._settings_of(image)
+        if settings.device != "cuda" or parse_gpus(settings.container.gpus).kind == "none":
+            return
+        # Nothing is handed over: a process of this host has its GPUs, whatever way was asked for.
+        host = host_gpus()
+        require_gpu(host)
+        require_driver(image.label, cuda_of_lock(self._recipe_of(image).read_lock().decode()), host.driver)
 
     def prepare(self, image: PlannedImage) -> Environment:
         if image.reference is not None:
