@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from harness.cell import Cell, LaunchSpec, Sampling
-from harness.files import read_fields, row_from_fields
+from harness.cell import Cell, Sampling
+from harness.files import read_fields
 from harness.measure.sampling import interleave
-from harness.records import Row
-from tests.conftest import SOURCE
+from tests.gpu.launching import SPEC, launch
 
 pytestmark = [
     pytest.mark.gpu,
@@ -23,18 +21,10 @@ pytestmark = [
 CALIBRATION_CYCLES = 200_000_000
 
 
-def launch(directory: Path, *cells: Cell) -> list[Row]:
-    spec = LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=cells, seed=1, timeout_seconds=200, memory_snapshot=True)
-    (directory / "cells.json").write_text(spec.to_json())
-    command = [sys.executable, "-m", "harness", "launch", "--cells", str(directory / "cells.json"), "--out", str(directory)]
-    subprocess.run(command, cwd=SOURCE, check=True)
-    return [row_from_fields(fields) for fields in read_fields(directory / "results.csv")]
-
-
 def test_a_cell_has_all_that_a_gpu_tells(tmp_path: Path) -> None:
     inductor = Cell(workload="micro/softmax", backend="inductor", device="cuda", shapes="large")
     training = Cell(workload="micro/linear_gelu_mlp", backend="eager", device="cuda", mode="training", precision="bfloat16")
-    row, trained = launch(tmp_path, inductor, training)
+    row, trained = launch(tmp_path, inductor, training, spec=replace(SPEC, memory_snapshot=True))
     assert (row.status, trained.status) == ("pass", "pass"), (row.reason, trained.reason)
     assert row.cache == "cold"
     for variant in ("eager", "backend"):
