@@ -16,7 +16,7 @@ ROOT = Path("/")
 NVIDIA_VENDOR = "0x10de"
 DISPLAY_CLASSES = ("0x0300", "0x0302")
 """PCI classes of VGA and of 3D controllers."""
-DRIVER_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "dxg")
+DRIVER_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
 CDI_FOLDERS = ("etc/cdi", "var/run/cdi", "run/cdi")
 LIBRARY_NAMES = (
     "libcuda.so",
@@ -35,7 +35,6 @@ LIBRARY_FOLDERS = (
     "usr/lib/x86_64-linux-gnu/nvidia/current",
     "usr/local/nvidia/lib64",
     "run/opengl-driver/lib",
-    "usr/lib/wsl/lib",
 )
 """Where distributions keep them: asked where ldconfig does not know them."""
 NATIVE_LIBRARY = re.compile(r"^\s*(\S+) \(libc6,(?:x86-64|AArch64)[^)]*\) => (\S+)$", re.MULTILINE)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from matrix.cuda import driver_finding
 from matrix.errors import DriverTooOld, GpuMissing, GpuRuntimeMissing
 
 Kind = Literal["auto", "nvidia", "cdi", "devices", "none"]
-KINDS: tuple[Kind, ...] = ("auto", "nvidia", "cdi", "devices", "none")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 NVIDIA_CDI = "nvidia.com/gpu"
 ALL_BY_CDI = f"{NVIDIA_CDI}=all"
 _UUID = re.compile(r"(GPU|MIG)-[0-9a-zA-Z/-]+|[0-9]+(:[0-9]+)?")
@@ -75,7 +75,7 @@ class HostGpus:
     @property
     def present(self) -> bool:
         """Whether there is a GPU that a driver drives."""
-        return any(re.fullmatch(r"/dev/nvidia[0-9]+|/dev/dxg", node) for node in self.nodes)
+        return any(re.fullmatch(r"/dev/nvidia[0-9]+", node) for node in self.nodes)
 
 
 @dataclass(frozen=True, kw_only=True)

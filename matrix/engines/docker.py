@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -69,10 +70,11 @@ def _unreachable(error: Exception) -> EngineMissing | EngineForbidden:
             f"the Docker socket at {address} is there, and this user may not use it\n"
             "  next: sudo usermod -aG docker $USER, log in again; or measure without Docker: --engine local"
         )
+    podman = "; or Podman's (systemctl start podman.socket): DOCKER_HOST=unix:///run/podman/podman.sock" if shutil.which("podman") else ""
     return EngineMissing(
         f"no Docker engine answers at {address}: {error}\n"
         "  likely: it is not installed, or not started\n"
-        "  next: sudo systemctl start docker; or measure without Docker: --engine local"
+        f"  next: sudo systemctl start docker{podman}; or measure without Docker: --engine local"
     )
 
 

@@ -13,16 +13,20 @@ from matrix.config import Container
 from matrix.engines.docker import RUN_LABEL, container_options, inside, user_mounts
 from matrix.engines.docker import _unreachable as unreachable
 from matrix.engines.engine import PINNED_VARIABLES, Environment, LaunchRequest, launch_variables
+from matrix.engines.podman import specification
 from matrix.errors import EngineForbidden, EngineMissing
+from matrix.gpus import NONE, Passthrough
 from matrix.plan import PlannedImage
 
 RUN = Path("/results/run one")
 
 
-def request(container: Container | None = None, *cells: Cell) -> LaunchRequest:
+def request(container: Container | None = None, *cells: Cell, passthrough: Passthrough = NONE, library_path: str = "") -> LaunchRequest:
     image = PlannedImage(name="cpu")
     return LaunchRequest(
-        environment=Environment(image=image, reference="sha256:abc", digest="sha256:abc"),
+        environment=Environment(
+            image=image, reference="sha256:abc", digest="sha256:abc", passthrough=passthrough, library_path=library_path
+        ),
         spec=LaunchSpec(run="run one", launch=3, attempt=1, image="cpu", cells=cells, seed=1, timeout_seconds=1),
         directory=RUN / "incoming" / "003-1",
         log=RUN / "logs" / "003-1" / "launch.log",
@@ -80,6 +84,73 @@ def test_settings_of_the_image_reach_the_container() -> None:
     assert options["network_mode"] == "host"
     assert options["ulimits"] == [{"Name": "nofile", "Soft": 1024, "Hard": 1024}]
     assert options["environment"]["OMP_NUM_THREADS"] == "2"
+
+
+def test_without_a_gpu_nothing_of_one_reaches_the_container() -> None:
+    options = container_options(request(), Path("/source"))
+    assert not options.keys() & {"device_requests", "devices", "runtime"}
+    assert "LD_LIBRARY_PATH" not in options["environment"]
+
+
+@pytest.mark.parametrize(
+    ("passthrough", "expected"),
+    [
+        (Passthrough(kind="nvidia", why=""), {"Driver": "nvidia", "Count": -1, "DeviceIDs": []}),
+        (Passthrough(kind="nvidia", why="", ids=("GPU-1",)), {"Driver": "nvidia", "Count": 0, "DeviceIDs": ["GPU-1"]}),
+        (Passthrough(kind="cdi", why="", cdi=("nvidia.com/gpu=all",)), {"Driver": "cdi", "Count": 0, "DeviceIDs": ["nvidia.com/gpu=all"]}),
+    ],
+)
+def test_a_gpu_is_asked_for_by_a_device_request(passthrough: Passthrough, expected: dict[str, object]) -> None:
+    (asked,) = container_options(request(passthrough=passthrough), Path("/source"))["device_requests"]
+    assert expected.items() <= asked.items()
+
+
+def test_device_nodes_come_with_the_drivers_libraries_behind_the_images_own() -> None:
+    passthrough = Passthrough(
+        kind="devices",
+        why="",
+        nodes=("/dev/nvidia0", "/dev/nvidiactl"),
+        mounts=(("/lib/libcuda.so.580", "/benchmatrix/driver/libcuda.so.1"),),
+        library_folders=("/benchmatrix/driver",),
+    )
+    options = container_options(request(passthrough=passthrough, library_path="/opt/lib:"), Path("/source"))
+    assert options["devices"] == ["/dev/nvidia0:/dev/nvidia0:rw", "/dev/nvidiactl:/dev/nvidiactl:rw"]
+    mount = options["mounts"][-1]
+    assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/lib/libcuda.so.580", "/benchmatrix/driver/libcuda.so.1", True)
+    assert options["environment"]["LD_LIBRARY_PATH"] == "/opt/lib:/benchmatrix/driver"
+    chosen = Container(environment={"LD_LIBRARY_PATH": "/mine"})
+    options = container_options(request(chosen, passthrough=passthrough, library_path="/opt/lib"), Path("/source"))
+    assert options["environment"]["LD_LIBRARY_PATH"] == "/mine:/benchmatrix/driver"
+
+
+def test_in_a_rootless_engine_this_user_is_root() -> None:
+    assert container_options(request(), Path("/source"), rootless=True)["user"] == "0:0"
+
+
+def test_podmans_own_words_say_the_same() -> None:
+    own = Cell(workload="path/m:Net", backend="eager", path="/home/me/model/m.py")
+    asked = request(
+        Container(memory="2g", shm_size="512m", cpus="0-1", ulimits={"nofile": 1024}),
+        own,
+        passthrough=Passthrough(kind="cdi", why="", cdi=("nvidia.com/gpu=0", "vendor.com/class=name")),
+    )
+    options = container_options(asked, Path("/source"))
+    found = specification(options)
+    assert found["devices"] == [{"path": "nvidia.com/gpu=0"}, {"path": "vendor.com/class=name"}]
+    assert (found["read_only_filesystem"], found["no_new_privileges"], found["cap_drop"]) == (True, True, ["ALL"])
+    assert (found["netns"], found["ipcns"], found["user"]) == ({"nsmode": "none"}, {"nsmode": "private"}, options["user"])
+    assert found["resource_limits"] == {"pids": {"limit": 4096}, "memory": {"limit": 2 << 30, "swap": 2 << 30}, "cpu": {"cpus": "0-1"}}
+    assert found["shm_size"] == 512 << 20
+    assert {"type": "nofile", "soft": 1024, "hard": 1024} in found["r_limits"]
+    assert {limit["type"] for limit in found["r_limits"]} == {"nofile", "nproc"}, "without a word it asks for more than a host may allow"
+    assert [(mount["destination"], mount["options"][-1]) for mount in found["mounts"][:3]] == [
+        ("/benchmatrix/harness", "ro"),
+        ("/out", "rw"),
+        ("/benchmatrix/user/0", "ro"),
+    ]
+    assert found["mounts"][3]["destination"] == "/tmp"
+    assert "mode=1777" in found["mounts"][3]["options"]
+    assert (found["env"], found["labels"]) == (options["environment"], options["labels"])
 
 
 def test_it_is_labelled_with_its_run_and_named_uniquely() -> None:

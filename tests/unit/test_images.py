@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import pytest
 
 from images.build import build_command, stage_context
 from images.compressed import compressed_bytes
-from images.docker_cli import Builder
-from images.errors import LockMissing
+from images.docker_cli import Builder, find_builder
+from images.errors import BuilderMissing, LockMissing
 from images.lock import compile_command, is_fresh
 from images.recipe import BuildSettings, Recipe, tag
 from images.virtualenv import environment_digest, install_command, install_variables
+from matrix.bench import recipe as recipe_of
 from matrix.config import load_matrix
 from matrix.locks import all_locks
+from matrix.plan import PlannedImage, choose_image
 from tests.conftest import SOURCE
 
 BUILDER = Builder(command=("docker", "build"), environment={"DOCKER_BUILDKIT": "1"})
@@ -51,6 +54,46 @@ def test_every_input_changes_the_tag(recipe: Recipe, name: str) -> None:
 
 def test_a_base_that_moved_changes_the_tag(recipe: Recipe) -> None:
     assert len({tag(recipe, "sha256:1"), tag(recipe, "sha256:2"), tag(replace(recipe, base="other"), "sha256:1")}) == 3
+
+
+def test_the_harness_is_no_input_of_an_image(tmp_path: Path) -> None:
+    """It is mounted: after a change of it there is nothing to build."""
+    for folder in ("images", "harness"):
+        shutil.copytree(SOURCE / folder, tmp_path / folder)
+    matrix = load_matrix(SOURCE / "matrix.toml")
+    found = []
+    for text in ("", "# changed\n"):
+        (tmp_path / "harness" / "worker.py").write_text(text)
+        found.append(tag(recipe_of(PlannedImage(name="cpu"), matrix, tmp_path), "sha256:1"))
+    assert found[0] == found[1]
+
+
+def test_versions_of_an_image_are_images_of_their_own() -> None:
+    matrix = load_matrix(SOURCE / "matrix.toml")
+    recipes = {text: recipe_of(choose_image(text, matrix, text), matrix, SOURCE) for text in ("inductor-cuda", "inductor-cuda@2.14")}
+    assert recipes["inductor-cuda"].lock.name == "2.15.lock", "the first version is the default"
+    assert recipes["inductor-cuda@2.14"].lock.name == "2.14.lock"
+    tags = {tag(recipe, "sha256:1") for recipe in recipes.values()}
+    assert len(tags) == 2
+    assert any(found.startswith("benchmatrix/inductor-cuda:2.14-") for found in tags)
+
+
+def test_podman_is_given_no_option_that_only_buildkit_knows() -> None:
+    podman = Builder(command=("podman", "--url", "unix:///p.sock", "build"), environment={}, options=())
+    recipe = Recipe(name="cpu", version="", base="python:3.11", lock=Path("l"), dockerfile=Path("d"), smoke=Path("s"))
+    command = build_command(podman, recipe, BuildSettings(), "benchmatrix/cpu:abc", Path("/context"))
+    assert command[:4] == ["podman", "--url", "unix:///p.sock", "build"]
+    assert "--progress" not in command
+
+
+def test_podman_without_its_client_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = tmp_path / "docker"
+    client.write_text("#!/bin/sh\necho 'Podman Engine,Conmon,'\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///p.sock")
+    with pytest.raises(BuilderMissing, match=r"unix:///p.sock is Podman(.|\n)*apt-get install podman"):
+        find_builder()
 
 
 def test_the_build_command_has_every_setting_and_no_secret_as_an_argument() -> None:

@@ -1,0 +1,65 @@
+"""Building, on the real engine: what is built again after which change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from images.build import ensure_image
+from images.recipe import BuildSettings, Recipe
+from tests.conftest import SOURCE
+
+pytestmark = pytest.mark.engine
+NAME = "test-layers"
+
+
+@pytest.fixture
+def recipe(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Recipe]:
+    """An image with an environment and nothing in it: it needs no index."""
+    lock, smoke = tmp_path / "requirements.lock", tmp_path / "smoke.py"
+    lock.write_text("# nothing\n")
+    smoke.write_text("print('right')\n")
+    base = engine.images.get(image).labels["org.opencontainers.image.base.name"]
+    dockerfile = SOURCE / "images" / "Dockerfile"
+    yield Recipe(name=NAME, version="", base=base, lock=lock, dockerfile=dockerfile, smoke=smoke)
+    for found in engine.images.list(f"benchmatrix/{NAME}"):
+        engine.images.remove(str(found.id), force=True)
+
+
+def layers(engine: docker.DockerClient, reference: str) -> list[str]:
+    found: list[str] = engine.images.get(reference).attrs["RootFS"]["Layers"]
+    return found
+
+
+def test_the_same_inputs_are_built_once(engine: docker.DockerClient, recipe: Recipe, tmp_path: Path) -> None:
+    first = ensure_image(recipe, BuildSettings(), print)
+    assert first.built
+    assert ensure_image(recipe, BuildSettings(), print) == replace(first, built=False)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = replace(recipe, lock=elsewhere / "another.lock", smoke=elsewhere / "another.py")
+    shutil.copy(recipe.lock, moved.lock)
+    shutil.copy(recipe.smoke, moved.smoke)
+    assert not ensure_image(moved, BuildSettings(), print).built, "what the files are called is no input"
+
+
+def test_a_change_costs_the_layers_from_it_on(engine: docker.DockerClient, recipe: Recipe) -> None:
+    base = layers(engine, recipe.base)
+    before = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
+    assert before[: len(base)] == base
+    compiler, packages = len(base), len(base) + 1
+    assert len(before) == packages + 2, "the compiler, the packages and the smoke test have a layer each"
+
+    recipe.smoke.write_text("print('still right')\n")
+    after = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
+    assert after[: packages + 1] == before[: packages + 1], "another smoke test installs nothing"
+
+    recipe.lock.write_text("# nothing else\n")
+    after = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
+    assert after[: compiler + 1] == before[: compiler + 1], "what comes before the lock is kept"
+    assert after[packages] != before[packages]
