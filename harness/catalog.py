@@ -11,6 +11,7 @@ from collections.abc import Mapping
 BACKENDS: Mapping[str, str] = {
     "eager": "harness.backends.eager:Eager",
     "inductor": "harness.backends.dynamo:Inductor",
+    "onnxruntime": "harness.backends.onnxruntime:OnnxRuntime",
 }
 BACKEND_FAMILIES: Mapping[str, str] = {
     "dynamo": "harness.backends.dynamo:Dynamo",
@@ -20,6 +21,14 @@ BACKEND_FAMILIES: Mapping[str, str] = {
 INDUCTOR_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
     "inductor": {"mode": INDUCTOR_MODES},
+    "onnxruntime": {
+        "exporter": ("dynamo", "dynamo-optimized", "dynamo-inlined", "torchscript"),
+        "opset": int,
+        "level": ("disable", "basic", "extended", "layout", "all"),
+        "threads": int,
+        "provider": ("cpu", "cuda", "tensorrt"),
+        "test_data": bool,
+    },
 }
 """The options of a backend: their type, or the words that they may be."""
 OPEN = frozenset({"inductor"})
@@ -32,6 +41,20 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
         "torch._inductor.codegen.cpp_wrapper_cpu",
         "torch._inductor.cpu_vec_isa",
         "torch._inductor.fx_passes.joint_graph",
+    ),
+    "harness.backends.onnxruntime": (
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "onnxscript.function_libs.torch_lib.ops",
+        "onnxscript.optimizer",
+        "onnxscript.rewriter",
+        "onnx_ir.passes.common",
+        "torch._dynamo.convert_frame",
+        "torch.export._trace",
+        "torch.onnx._internal.exporter._compat",
+        "torch.onnx._internal.exporter._torchlib.ops",
+        "torch.onnx._internal.torchscript_exporter.utils",
     ),
 }
 """What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
