@@ -19,6 +19,7 @@ BACKENDS: Mapping[str, str] = {
     "torchscript": "harness.backends.torchscript:TorchScript",
     "torchao": "harness.backends.torchao:TorchAo",
     "tensorrt": "harness.backends.tensorrt:TensorRt",
+    "onnxruntime": "harness.backends.onnxruntime:OnnxRuntime",
 }
 BACKEND_FAMILIES: Mapping[str, str] = {
     "dynamo": "harness.backends.dynamo:Dynamo",
@@ -34,6 +35,14 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
     "aot-inductor": {"keep": bool},
     "torchscript": {"method": TORCHSCRIPT_METHODS},
     "torchao": {"mode": INDUCTOR_MODES, "scheme": TORCHAO_SCHEMES},
+    "onnxruntime": {
+        "exporter": ("dynamo", "dynamo-optimized", "dynamo-inlined", "torchscript"),
+        "opset": int,
+        "level": ("disable", "basic", "extended", "layout", "all"),
+        "threads": int,
+        "provider": ("cpu", "cuda", "tensorrt"),
+        "test_data": bool,
+    },
 }
 """The options of a backend: their type, or the words that they may be."""
 OPEN = frozenset({"inductor", "aot-inductor", "torchao"})
@@ -53,6 +62,20 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
     "harness.backends.torchao": _INDUCTOR,
     "harness.backends.export": ("torch.export",),
     "harness.backends.aot_inductor": (*_INDUCTOR, "torch.export", "torch._inductor.package"),
+    "harness.backends.onnxruntime": (
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "onnxscript.function_libs.torch_lib.ops",
+        "onnxscript.optimizer",
+        "onnxscript.rewriter",
+        "onnx_ir.passes.common",
+        "torch._dynamo.convert_frame",
+        "torch.export._trace",
+        "torch.onnx._internal.exporter._compat",
+        "torch.onnx._internal.exporter._torchlib.ops",
+        "torch.onnx._internal.torchscript_exporter.utils",
+    ),
 }
 """What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
 

@@ -53,6 +53,7 @@ def launch(engine: docker.DockerClient, images: None, tmp_path: Path) -> Launch:
             recipe_of=lambda image: pytest.fail("nothing is built"),
             build=BuildSettings(),
             source=SOURCE,
+            sizes=tmp_path / "sizes",
         )
         directory = tmp_path / "incoming"
         directory.mkdir()
