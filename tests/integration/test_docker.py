@@ -26,7 +26,7 @@ def options(build_options: list[str]) -> list[str]:
 
 
 def test_a_matrix_is_measured_in_a_container(tmp_path: Path, options: list[str]) -> None:
-    done = bench(*options, FULL, "-k", "softmax|sum_all", results=tmp_path)
+    done = bench(*options, FULL, "-k", "softmax|sum_all", "--backend", "eager", "--backend", "inductor", results=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = only_run(tmp_path)
     table = rows(run)
@@ -135,7 +135,7 @@ def test_an_image_without_torch_says_so_in_every_row(tmp_path: Path, options: li
     base = engine.images.get(image).labels["org.opencontainers.image.base.name"]
     bench(*options, "--image", f"docker://{base}", "-k", "sum_all", results=tmp_path)
     table = rows(only_run(tmp_path))
-    assert list(table["status"]) == ["unsupported", "unsupported"]
+    assert set(table["status"]) == {"unsupported"}
     assert table["reason"].str.contains("No module named 'torch'").all()
 
 
@@ -151,7 +151,7 @@ def test_an_image_without_python_costs_its_rows_and_not_the_command(
     finally:
         engine.images.remove(reference, force=True)
     table = rows(only_run(tmp_path / "results"))
-    assert list(table["status"]) == ["unsupported", "unsupported"]
+    assert set(table["status"]) == {"unsupported"}
     assert table["reason"].str.contains("python3").all()
     assert done.returncode == 0
 
