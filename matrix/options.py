@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from harness import catalog
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
 T = TypeVar("T")
+_KINDS = {bool: "true|false", int: "NUMBER", float: "NUMBER", str: "WORD"}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -64,7 +66,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         "--backend",
         action="append",
         default=[],
-        help="instead of the image's (repeatable): eager, inductor, dynamo:NAME for any backend that torch lists",
+        help=_backends(),
     )
     what.add_argument(
         "--mode", action="append", default=[], choices=("inference", "training"), help="instead of the configuration's (repeatable)"
@@ -117,6 +119,22 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
     _build(parser)
+
+
+def _backends() -> str:
+    """What can be asked for, from the tables."""
+    families = ", ".join(f"{family}:NAME for any backend that torch lists" for family in catalog.BACKEND_FAMILIES)
+    options = "; ".join(f"{name}: {', '.join(map(_option, known.items()))}" for name, known in catalog.OPTIONS.items())
+    return (
+        f"instead of the image's (repeatable): {', '.join(catalog.BACKENDS)}, {families}; with options as in "
+        f"'inductor(mode=max-autotune, epilogue_fusion=false)'. Options of {options}. "
+        f"Any key of torch._inductor.config is an option of {', '.join(sorted(catalog.OPEN))}"
+    )
+
+
+def _option(option: tuple[str, type | tuple[str, ...]]) -> str:
+    name, values = option
+    return f"{name}={'|'.join(values) if isinstance(values, tuple) else _KINDS[values]}"
 
 
 def _build(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.hooks import RemovableHandle
 
 from harness.cell import Cell
-from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Backend, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
 LONG_CYCLES, SHORT_CYCLES = 20_000_000, 1_000_000
 """About 10 and 0.5 ms of a GPU: the host hands over the next kernel long before one ends."""
@@ -39,7 +39,7 @@ WARM_CYCLES = 400_000_000
 HOLD_SECONDS = 2e-3
 
 
-class Spin:
+class Spin(Backend):
     """Takes ``microseconds`` per call, whatever the workload, and returns its right result."""
 
     compiles = False
@@ -91,7 +91,7 @@ class Spin:
         return spin
 
 
-class MoreWork:
+class MoreWork(Backend):
     """``percent`` more of the workload's work, for the same result. For workloads with ``repetitions``."""
 
     compiles = False

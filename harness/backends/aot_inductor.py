@@ -53,7 +53,9 @@ class AotInductor(Backend):
         package = self._unpacked / "model.pt2"
         began = time.perf_counter()
         with torch.no_grad():
-            torch._inductor.aoti_compile_and_package(self._exported.program, package_path=str(package), inductor_configs=self._options)
+            torch._inductor.aoti_compile_and_package(
+                self._exported.program, package_path=str(package), inductor_configs=dict(self._options)
+            )
         self._compile_seconds = time.perf_counter() - began
         self._package_bytes = package.stat().st_size
         if self._kept_at is not None:

@@ -50,8 +50,17 @@ def test_what_is_compiled_is_right_and_timed_on_the_device(tmp_path: Path) -> No
     packaged = next(row for row in rows if row.backend == "aot-inductor")
     assert packaged.artifact_bytes is not None
     assert packaged.artifact_bytes > 1000
-    captured = next(row for row in rows if row.backend == "cudagraphs")
-    assert json.loads(captured.evidence)["captured_cuda_graphs"] >= 1
+    assert json.loads(packaged.evidence)["libraries"]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_cuda_graphs_are_captured_and_right(tmp_path: Path, mode: str) -> None:
+    reduced = Cell(workload="micro/linear_gelu_mlp", backend="inductor", device="cuda", mode=mode, options=(("mode", "reduce-overhead"),))
+    plain = Cell(workload="micro/linear_gelu_mlp", backend="cudagraphs", device="cuda", mode=mode)
+    for row in launch(tmp_path, reduced, plain, spec=QUICK):
+        assert (row.status, row.cudagraph_skips) == ("pass", 0), row.reason
+        # A forward graph, and one more for the backward in training.
+        assert json.loads(row.evidence)["captured_cuda_graphs"] >= (2 if mode == "training" else 1)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="onnxruntime is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from harness.experiments.timing import BACKEND, EAGER, break_even_calls, warning
 from harness.measure.sampling import Measurement
 from harness.protocols import Unsupported
 from harness.records import Taken, Warn
+from tests.unit.said import Said
 
 
 def measured(
@@ -102,26 +104,9 @@ def test_settings_that_change_results_are_those_that_were_asked_for() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-class Said:
-    """A report that remembers."""
-
-    def __init__(self) -> None:
-        self.warnings: list[Warn] = []
-        self.fields: dict[str, object] = {}
-
-    def phase(self, name: str) -> None:
-        pass
-
-    def set(self, **fields: object) -> None:
-        self.fields |= fields
-
-    def warn(self, warning: Warn) -> None:
-        self.warnings.append(warning)
-
-
-def test_a_cost_that_cannot_be_measured_takes_no_time_away() -> None:
-    said = Said()
-    with _spared("energy", said):  # type: ignore[arg-type]  # the part of a report that it uses
+def test_a_cost_that_cannot_be_measured_takes_no_time_away(tmp_path: Path) -> None:
+    said = Said(tmp_path)
+    with _spared("energy", said):
         raise RuntimeError("planted")
     assert said.warnings == [Warn.COSTS_INCOMPLETE]
     assert said.fields == {"reason": "energy could not be measured: RuntimeError: planted"}

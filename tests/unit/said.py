@@ -1,0 +1,32 @@
+"""A report that remembers, for tests that run a part of a cell in their own process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.records import Taken, Warn
+
+
+class Said:
+    def __init__(self, folder: Path) -> None:
+        """folder: where artifacts are written."""
+        self.fields: dict[str, Any] = {}
+        self.warnings: list[Warn] = []
+        self._folder = folder
+
+    def phase(self, name: str) -> None:
+        pass
+
+    def set(self, **fields: object) -> None:
+        self.fields |= fields
+
+    def warn(self, warning: Warn) -> None:
+        self.warnings.append(warning)
+
+    def samples(self, samples: Sequence[Taken]) -> None:
+        pass
+
+    def artifact(self, name: str) -> Path:
+        return self._folder / name

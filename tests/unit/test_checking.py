@@ -1,0 +1,87 @@
+"""What is checked is what is timed, whatever calls it takes until that is one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from harness.cell import Cell
+from harness.experiments.checking import Checked, check
+from harness.measure.clock import CpuClock
+from harness.protocols import Backend, Evidence, Outputs, Subject, Tolerance
+from harness.records import Status
+from tests.unit.said import Said
+
+
+class Counter(nn.Module):
+    """Each call leaves its input, a buffer and its random numbers different from what it found."""
+
+    count: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        if not torch.is_grad_enabled():
+            x.mul_(2)
+        return torch.dropout(self.scale * x + self.count, 0.5, train=True)
+
+
+class Late(Backend):
+    """Runs the model, times ``factor`` from its third call on."""
+
+    compiles = True
+    calls_until_final = 3
+
+    def __init__(self, factor: float, tolerance: Tolerance | None = None) -> None:
+        self.factor = factor
+        self.tolerance = tolerance
+        self.calls = 0
+
+    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
+        def call(*inputs: Any) -> Outputs:
+            self.calls += 1
+            return subject.model(*inputs) * (self.factor if self.calls >= 3 else 1.0)
+
+        return call
+
+    def evidence(self) -> Evidence:
+        return Evidence(details={"calls": self.calls})
+
+
+def outcome(backend: Backend, tmp_path: Path, mode: str) -> tuple[Checked | str, Said]:
+    cell, said = Cell(workload="w/w", backend="late", mode=mode), Said(tmp_path)
+    return check(Subject(model=Counter(), inputs=(torch.rand(4, 8),)), backend, CpuClock("cold"), cell, 1, said), said
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_every_call_before_the_final_one_begins_as_the_first(tmp_path: Path, mode: str) -> None:
+    backend = Late(1.0)
+    checked, said = outcome(backend, tmp_path, mode)
+    assert isinstance(checked, Checked), said.fields
+    assert backend.calls == 3
+    assert said.fields["evidence"] == '{"calls": 3}'
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_backend_that_goes_wrong_later_is_found(tmp_path: Path, mode: str) -> None:
+    checked, said = outcome(Late(1.5), tmp_path, mode)
+    assert checked == Status.FAIL_ACCURACY
+    assert said.fields["reason"].startswith("not the first call, but a later one: outputs: ")
+
+
+def test_a_backends_own_tolerance_takes_the_place_of_the_precisions(tmp_path: Path) -> None:
+    checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True)), tmp_path, "inference")
+    assert isinstance(checked, Checked), said.fields
+    assert (said.fields["compared_by"], said.fields["tolerance"]) == ("cosine", pytest.approx(0.01))
+    checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True, size=0.1)), tmp_path, "inference")
+    assert checked == Status.FAIL_ACCURACY
+    assert "root mean square" in said.fields["reason"]
