@@ -7,6 +7,7 @@ the form that eager's have.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -166,12 +167,17 @@ def _by_dynamo(
     )
     signature = program.exported_program.graph_signature
     for changed in ("buffers_to_mutate", "user_inputs_to_mutate", "parameters_to_mutate"):
-        form.changed |= {name.removeprefix("model.") for name in getattr(signature, changed, {}).values()}
+        form.changed |= {_name(name) for name in getattr(signature, changed, {}).values()}
     if request.exporter == OPTIMIZED:
         program.model = need("onnxscript.rewriter").rewrite(need("onnxscript.optimizer").optimize(program.model))
     elif request.exporter == INLINED:
         need("onnx_ir.passes.common").InlinePass()(program.model)
     program.save(str(path), external_data=True)
+
+
+def _name(name: str) -> str:
+    """Of a tensor, without what the wrapper added to it."""
+    return re.sub(r"^tensors_", "input ", name.removeprefix("model."))
 
 
 def _by_torchscript(

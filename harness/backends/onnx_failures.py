@@ -17,7 +17,7 @@ from harness.records import one_line
 
 FILE = "export_errors.csv"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_OPERATOR = re.compile(r"(?:Exporting the operator '|No ONNX function found for <OpOverload\(op=')([\w:.]+)")
+_OPERATOR = re.compile(r"Exporting the operator '([\w:.]+)|No ONNX function found for <OpOverload\(op='([\w:.]+)', overload='(\w+)'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Failure:
 def failures_of(error: BaseException, subject: Subject, request: Request) -> list[Failure]:
     """The cause first, then what was made of it, then the operators that would have failed next."""
     chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+    while (cause := _cause_of(chain[-1])) is not None and cause not in chain:
         chain.append(cause)
     found = [
         Failure(rule=_rule_of(each), message=one_line(_COLOURS.sub("", str(each))), exception=type(each).__name__)
@@ -53,9 +53,20 @@ def write_failures(failures: list[Failure], path: Path) -> None:
         writer.writerows(astuple(failure) for failure in failures)
 
 
+def _cause_of(error: BaseException) -> BaseException | None:
+    return error.__cause__ if error.__suppress_context__ else error.__context__
+
+
 def _rule_of(error: BaseException) -> str:
     named = _OPERATOR.search(str(error))
-    return named[1] if named else type(error).__name__
+    if named is None:
+        return type(error).__name__
+    script, operator, overload = named.groups()
+    return script or _name(f"{operator}.{overload}")
+
+
+def _name(overload: str) -> str:
+    return overload.removesuffix(".default")
 
 
 def _operators_without_rules(subject: Subject, request: Request) -> Iterator[Failure]:
@@ -86,5 +97,4 @@ def _undispatchable(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) ->
         if node.op == "call_function":
             function, message = _dispatching.dispatch(node, registry)
             if function is None:
-                name = str(node.target).removesuffix(".default")
-                yield Failure(rule=name, message=f"{node.target}: {message}", exception="DispatchError")
+                yield Failure(rule=_name(str(node.target)), message=f"{node.target}: {message}", exception="DispatchError")

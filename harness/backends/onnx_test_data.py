@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.backends.onnx_export import Exported, tensors_of
-from harness.backends.ort_session import element_type
+from harness.backends.ort_binding import element_type
 from harness.backends.packages import need
 from harness.protocols import Subject
 

@@ -15,11 +15,10 @@ import torch
 from harness.backends import onnx_test_data
 from harness.backends.onnx_export import DYNAMO, TORCHSCRIPT, Exported, Request, export, tensors_of
 from harness.backends.onnx_failures import FILE, failures_of, write_failures
+from harness.backends.ort_binding import BoundCall, element_type
 from harness.backends.ort_session import (
     PROVIDERS,
-    BoundCall,
     SessionSettings,
-    element_type,
     judge,
     nodes_by_provider,
     open_session,
@@ -90,10 +89,12 @@ class OnnxRuntime:
         """Which provider ran each node, from the profile of a second session like the first: profiling costs time, and the one that is
         timed must not have it. Found out once, before anything is timed.
         """
-        if self._call.calls_bound == 0:
+        if not self._call.ran:
             raise NoEvidence("the session was never run")
         if self._evidence is None:
             self._evidence = self._find_evidence()
+            # Its inputs, a copy of those that are timed, are needed no longer; neither is the exported file.
+            del self._subject
             if self._scratch is not None:
                 self._scratch.cleanup()
         return self._evidence
