@@ -26,14 +26,14 @@ from harness.backends.ort_session import (
 )
 from harness.backends.packages import need
 from harness.cell import Cell
-from harness.protocols import Artifacts, Evidence, ExportFailed, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Backend, Evidence, ExportFailed, NoEvidence, Outputs, Subject, Unsupported
 from harness.records import Warn
 
 FOLDER = "onnx"
 """Beside the row, where test data is wanted: the model, and ``test_data_set_0`` with what it takes and returns."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(Backend):
     """Options: ``exporter`` and ``opset`` (see ``onnx_export``); ``provider`` (the cell's device), ``level`` of graph optimisation (all)
     and ``threads`` inside an operator (torch's) of the session; ``test_data``: keep the model with its inputs and outputs.
 
