@@ -58,7 +58,9 @@ def podman_client() -> tuple[str, ...] | None:
 
 
 def is_podman(client: str) -> bool:
-    """Whether the engine that a docker client talks to is Podman."""
+    """Whether the engine that a docker client talks to is Podman, or the client is Podman's own by Docker's name (podman-docker)."""
+    if "podman" in run([client, "--version"]).stdout.lower():
+        return True
     return PODMAN in run([client, "version", "--format", "{{range .Server.Components}}{{.Name}},{{end}}"]).stdout.split(",")
 
 

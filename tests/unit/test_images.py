@@ -86,9 +86,16 @@ def test_podman_is_given_no_option_that_only_buildkit_knows() -> None:
     assert "--progress" not in command
 
 
-def test_podman_without_its_client_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "says",
+    [
+        "case $1 in --version) echo Docker version 28.2.2 ;; *) echo 'Podman Engine,Conmon,' ;; esac",  # a Docker client at Podman's socket
+        "echo podman version 4.3.1",  # the package podman-docker
+    ],
+)
+def test_podman_without_its_client_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
     client = tmp_path / "docker"
-    client.write_text("#!/bin/sh\necho 'Podman Engine,Conmon,'\n")
+    client.write_text(f"#!/bin/sh\n{says}\n")
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", "unix:///p.sock")
