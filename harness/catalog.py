@@ -20,11 +20,22 @@ BACKENDS: Mapping[str, str] = {
     "torchao": "harness.backends.torchao:TorchAo",
     "tensorrt": "harness.backends.tensorrt:TensorRt",
     "onnxruntime": "harness.backends.onnxruntime:OnnxRuntime",
+    "xla": "harness.backends.xla:LazyTensors",
+    "openxla": "harness.backends.xla:OpenXla",
 }
 BACKEND_FAMILIES: Mapping[str, str] = {
     "dynamo": "harness.backends.dynamo:Dynamo",
 }
 """``family:name``, where the name is known only inside the image: ``dynamo:aot_eager`` is any backend that torch lists."""
+
+DEVICES: Mapping[str, tuple[str, ...]] = {
+    "eager": ("cpu", "cuda", "xla"),
+    "xla": ("xla",),
+    "openxla": ("xla",),
+}
+"""The devices that a backend runs on."""
+USUAL_DEVICES = ("cpu", "cuda")
+"""Those of a backend that is not in ``DEVICES``."""
 
 INDUCTOR_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 TORCHSCRIPT_METHODS = ("trace", "script")
@@ -76,6 +87,8 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
         "torch.onnx._internal.exporter._torchlib.ops",
         "torch.onnx._internal.torchscript_exporter.utils",
     ),
+    # It starts no thread and opens no device: PJRT starts in the cell's process, with the first tensor.
+    "harness.backends.xla": ("torch_xla", "torch._dynamo.backends.torchxla"),
 }
 """What a backend's module imports late, as it compiles: a launch with such a cell imports it once for all."""
 

@@ -13,7 +13,20 @@ from pathlib import Path
 
 from harness.measure import nvml
 
-RECORDED_ENVIRONMENT = ("MALLOC_", "OMP_", "MKL_", "TORCH", "TRITON", "CUDA_", "NVIDIA_", "PYTHONHASHSEED", "KMP_", "GOMP_")
+RECORDED_ENVIRONMENT = (
+    "MALLOC_",
+    "OMP_",
+    "MKL_",
+    "TORCH",
+    "TRITON",
+    "CUDA_",
+    "NVIDIA_",
+    "PYTHONHASHSEED",
+    "KMP_",
+    "GOMP_",
+    "XLA_",
+    "PJRT_",
+)
 """Prefixes of the environment variables that can change what is measured."""
 
 

@@ -10,6 +10,15 @@ from harness.cell import Numerics
 from harness.protocols import Unsupported
 
 
+def seed(value: int, device: str) -> None:
+    """Of the random numbers that are drawn from now on. XLA's generator is no part of torch's."""
+    torch.manual_seed(value)
+    if device == "xla":
+        import torch_xla
+
+        torch_xla.manual_seed(value)
+
+
 def use_threads(threads: int | None) -> None:
     """Threads inside an operator; None leaves torch its choice. Raises Unsupported for more than there are processors: so many would
     starve the host of processes before they said anything.

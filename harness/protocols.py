@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -118,6 +118,15 @@ class Backend(Protocol):
         """Proof that the prepared callable has run through this backend. Raises NoEvidence where there is none, FellBack where it ran
         elsewhere.
         """
+        ...
+
+
+@runtime_checkable
+class RunsWholeCalls(Protocol):
+    """What a backend is besides, if it has to do with more of a call than the model: in training with loss, backward and optimizer too."""
+
+    def whole(self, call: Call) -> Call:
+        """What is called in place of ``call``, in the check as in the timing."""
         ...
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch.utils import _pytree as pytree
 
+from harness import numerics
 from harness.cell import Cell
-from harness.experiments.steps import Step, make_step, results
+from harness.experiments.steps import Step, as_it_is, make_step, results
 from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_groups, default_tolerance, relative_error
-from harness.protocols import Backend, Clock, Evidence, Outputs, Report, Results, Subject, Tolerance, Unsupported
+from harness.protocols import Backend, Clock, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
 from harness.records import Status, Warn
 from harness.workloads.subjects import cast_floating
 
@@ -46,10 +47,10 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     report.phase("eager")
     pristine = copy_of(subject)
     eager = step_of(subject, cell)
-    first = seeded(eager, seed)
+    first = seeded(eager, seed, cell.device)
     if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(first["outputs"])):
         raise Unsupported("the workload returns no tensor: there is nothing to compare, and so nothing that could be right")
-    second = seeded(step_of(copy_of(pristine), cell), seed)
+    second = seeded(step_of(copy_of(pristine), cell), seed, cell.device)
     repeated = compare_groups(first, second, None, tolerance_of(subject, cell))
     if not repeated.same:
         report.set(reason=f"two runs of eager differ: {repeated.reason}")
@@ -78,9 +79,11 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     if not checked.same:
         report.set(reason=checked.reason)
         return Status.FAIL_ACCURACY
-    # Both are timed on the same tensors: where a copy lies in memory makes it up to a third faster or slower.
-    share_tensors(pristine.model, subject.model)
-    backend_step = step_of(dataclasses.replace(pristine, inputs=subject.inputs), cell, first_call.function)
+    # Both are timed on the same tensors: where a copy lies in memory makes it up to a third faster or slower. On an XLA device what one
+    # of them changes in place moves, and leaves the other with memory that is freed.
+    if not (cell.device == "xla" and cell.mode == "training"):
+        share_tensors(pristine.model, subject.model)
+    backend_step = step_of(dataclasses.replace(pristine, inputs=subject.inputs), cell, first_call.function, backend)
     return Checked(
         eager=eager,
         backend=backend_step,
@@ -123,29 +126,29 @@ def call_first(subject: Subject, backend: Backend, clock: Clock, cell: Cell, see
     report.phase("prepare")
     began = time.perf_counter()
     function = backend.prepare(subject)
-    step = step_of(subject, cell, function)
+    step = step_of(subject, cell, function, backend)
     report.phase("first call")
     before = _Kept(subject) if backend.calls_until_final > 1 else None
     prepared = time.perf_counter()
-    torch.manual_seed(seed)
+    numerics.seed(seed, cell.device)
     started = time.perf_counter()
     outputs = step.run()
     clock.synchronize()
     seconds = time.perf_counter() - started
     found = step.collect(outputs)
     del outputs
-    final = _final_results(step, before, backend.calls_until_final - 1, seed) if before is not None else None
+    final = _final_results(step, before, backend.calls_until_final - 1, seed, cell.device) if before is not None else None
     return FirstCall(function=function, results=found, prepare_seconds=prepared - began, seconds=seconds, final_results=final)
 
 
-def _final_results(step: Step, before: _Kept, calls: int, seed: int) -> Results:
+def _final_results(step: Step, before: _Kept, calls: int, seed: int, device: str) -> Results:
     """Results of the last of so many further calls, each from the state and with the random numbers of the first."""
     for _ in range(calls - 1):
         before.restore()
-        torch.manual_seed(seed)
+        numerics.seed(seed, device)
         step.run()
     before.restore()
-    return seeded(step, seed)
+    return seeded(step, seed, device)
 
 
 class _Kept:
@@ -169,14 +172,21 @@ def copy_of(subject: Subject) -> Subject:
     return dataclasses.replace(subject, model=copy.deepcopy(subject.model), inputs=inputs)
 
 
-def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | None = None) -> Step:
-    """The cell's step of a subject, through ``function`` in place of its model."""
-    return make_step(subject.model if function is None else function, subject, mode=cell.mode, precision=cell.precision, device=cell.device)
+def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | None = None, backend: Backend | None = None) -> Step:
+    """The cell's step of a subject, through ``function`` (which ``backend`` has prepared) in place of its model."""
+    return make_step(
+        subject.model if function is None else function,
+        subject,
+        mode=cell.mode,
+        precision=cell.precision,
+        device=cell.device,
+        whole=backend.whole if isinstance(backend, RunsWholeCalls) else as_it_is,
+    )
 
 
-def seeded(step: Step, seed: int) -> Results:
+def seeded(step: Step, seed: int, device: str) -> Results:
     """Results of one call, with the same random numbers (dropout) whoever runs it."""
-    torch.manual_seed(seed)
+    numerics.seed(seed, device)
     return results(step)
 
 
@@ -208,10 +218,12 @@ def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report
     A workload may not run in float64, or draw other random numbers there: then eager is as far from it as anything wrong would be.
     """
     exact = copy_of(subject)
+    # Not every device of XLA has float64, and there is no reason to have a reference from what is to be checked.
+    device = "cpu" if cell.device == "xla" else cell.device
     try:
-        exact.model = exact.model.to(torch.float64)
-        exact.inputs = cast_floating(exact.inputs, torch.float64)
-        reference = seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=cell.device), seed)
+        exact.model = exact.model.to(device, torch.float64)
+        exact.inputs = cast_floating(pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), exact.inputs), torch.float64)
+        reference = seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=device), seed, device)
         error = _error(eager, reference)
     except Exception as failure:  # noqa: BLE001  # a workload may object to float64 in any way it likes
         report.warn(Warn.NO_FP64_REFERENCE)

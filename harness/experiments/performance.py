@@ -54,6 +54,8 @@ class Performance:
             report.set(recompiles=after.columns.get("recompiles"))
             write_diagnostics(after, report)
             report.warn(Warn.RECOMPILED)
+        for warning in set(after.warnings) - set(checked.evidence.warnings):
+            report.warn(warning)
 
     def _sample(self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch, report: Report) -> Measurement:
         return interleave(
@@ -72,7 +74,7 @@ class Performance:
         """The backend's first call in a process that finds the first one's compile caches; is its result still right?"""
         report.phase("eager")
         pristine = copy_of(subject)
-        eager = seeded(step_of(copy_of(pristine), cell), spec.seed)
+        eager = seeded(step_of(copy_of(pristine), cell), spec.seed, cell.device)
         reference = reference_of(pristine, eager, cell, spec.seed, report)
         clock.synchronize()
         found = call_first(subject, backend, clock, cell, spec.seed, report)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from harness.protocols import Outputs, Results, Subject
+from harness.protocols import Call, Outputs, Results, Subject
 
 LEARNING_RATE = 1e-3
 
@@ -20,27 +20,39 @@ LEARNING_RATE = 1e-3
 class Step:
     """One call of a model, ready to be timed and to be checked."""
 
-    call: Callable[[], object]
+    call: Call
     """What is timed, inside of ``surroundings``. It leaves the parameters as they are: after ten thousand calls they still are those
     that were checked."""
-    run: Callable[[], Outputs]
-    """The same call once, for ``collect``."""
-    collect: Callable[[Outputs], Results]
+    run: Callable[[], Any]
+    """The same call once, in its surroundings, for ``collect``."""
+    collect: Callable[[Any], Results]
     """All that a ``run`` yielded and left changed, detached: what is compared. In training, the step of SGD that changes the parameters
     is made here."""
     release: Callable[[], None]
     """Let go of what one call leaves for the next (gradients)."""
 
 
-def make_step(function: Callable[..., Outputs], subject: Subject, *, mode: str, precision: str, device: str) -> Step:
-    """The step of a callable that takes the place of ``subject.model`` (or is it).
+def as_it_is(call: Call) -> Call:
+    return call
+
+
+def make_step(
+    function: Callable[..., Outputs],
+    subject: Subject,
+    *,
+    mode: str,
+    precision: str,
+    device: str,
+    whole: Callable[[Call], Call] = as_it_is,
+) -> Step:
+    """The step of a callable that takes the place of ``subject.model`` (or is it). whole: see ``protocols.RunsWholeCalls``.
 
     Inference: forward without gradients; its results are outputs, and inputs and buffers as the call left them. Training: forward,
     loss, backward, and a step of SGD; besides these, the loss, gradients (of parameters and floating-point inputs) and parameters.
     """
     if mode == "training":
-        return _training(function, subject, precision, device)
-    return _inference(function, subject, precision, device)
+        return _training(function, subject, precision, device, whole)
+    return _inference(function, subject, precision, device, whole)
 
 
 def results(step: Step) -> Results:
@@ -57,11 +69,11 @@ def _autocast(precision: str, device: str) -> AbstractContextManager[object]:
     return torch.autocast(device) if precision == "amp" else nullcontext()
 
 
-def _inference(function: Callable[..., Outputs], subject: Subject, precision: str, device: str) -> Step:
+def _inference(function: Callable[..., Outputs], subject: Subject, precision: str, device: str, whole: Callable[[Call], Call]) -> Step:
     inputs = subject.inputs
 
     # In every call, as in every call of who uses it: between its beginning and its end, autocast keeps the weights that it has cast.
-    call = _in_autocast(function, inputs, device) if precision == "amp" else functools.partial(function, *inputs)
+    call = whole(_in_autocast(function, inputs, device) if precision == "amp" else functools.partial(function, *inputs))
 
     def run() -> Outputs:
         with surroundings("inference"):
@@ -83,7 +95,7 @@ def _in_autocast(function: Callable[..., Outputs], inputs: tuple[Any, ...], devi
     return call
 
 
-def _training(function: Callable[..., Outputs], subject: Subject, precision: str, device: str) -> Step:
+def _training(function: Callable[..., Outputs], subject: Subject, precision: str, device: str, whole: Callable[[Call], Call]) -> Step:
     inputs = pytree.tree_map_only(
         torch.Tensor,
         lambda tensor: tensor.requires_grad_(True) if tensor.is_floating_point() else tensor,
@@ -100,19 +112,18 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
         for tensor in (*parameters.values(), *differentiated):
             tensor.grad = None
 
-    def forward_backward() -> tuple[Outputs, torch.Tensor]:
+    def step() -> tuple[Outputs, torch.Tensor]:
         release()
         with _autocast(precision, device):
             outputs = function(*inputs)
             loss = loss_of(outputs)
         loss.backward()  # type: ignore[no-untyped-call]
-        return outputs, loss
-
-    def call() -> object:
-        _, loss = forward_backward()
         if idle_optimizer is not None:
             idle_optimizer.step()
-        return loss
+        # All of it: a compiler that sees the whole call leaves out what nobody keeps.
+        return outputs, loss
+
+    call = whole(step)
 
     def collect(ran: tuple[Outputs, torch.Tensor]) -> Results:
         outputs, loss = ran
@@ -126,7 +137,7 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             optimizer.step()
         return {**found, "parameters": _detached(parameters), **_state(subject, inputs)}
 
-    return Step(call=call, run=forward_backward, collect=collect, release=release)
+    return Step(call=call, run=call, collect=collect, release=release)
 
 
 def _state(subject: Subject, inputs: Outputs) -> Results:
@@ -165,8 +176,13 @@ def _weights(leaf: torch.Tensor) -> torch.Tensor:
 
 def _gradient(tensor: torch.Tensor) -> torch.Tensor:
     # A parameter that the loss does not depend on has no gradient in eager; a backend may give zeros. Both mean the same.
-    return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.detach().clone()
+    return _kept(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad)
 
 
 def _detached(tree: Any) -> Any:
-    return pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), tree)
+    return pytree.tree_map_only(torch.Tensor, _kept, tree)
+
+
+def _kept(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy that later calls leave alone. XLA's are compared on the host: there, every operator of every shape would be compiled first."""
+    return tensor.detach().cpu() if tensor.device.type == "xla" else tensor.detach().clone()

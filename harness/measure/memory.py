@@ -99,15 +99,19 @@ def _peak_of_cuda(call: Call, device: str) -> Peak:
 def held_bytes(model: torch.nn.Module, inputs: object) -> int:
     """Bytes of the parameters, the buffers and the tensors among ``inputs`` (a pytree); what shares its memory counts once.
 
-    Tensors without memory of their own layout (sparse ones, those on the device meta) do not count.
+    Tensors without memory of their own layout (sparse ones, those on the device meta) do not count. On an XLA device nothing tells where
+    a tensor's memory is: each counts.
     """
     leaves = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]
     storages: dict[tuple[torch.device, int], int] = {}
     for tensor in (*model.parameters(), *model.buffers(), *leaves):
         for plain in _plain(tensor):
-            storage = plain.untyped_storage()
-            key = (plain.device, storage.data_ptr())
-            storages[key] = max(storages.get(key, 0), storage.nbytes())
+            if plain.device.type == "xla":
+                key, size = (plain.device, id(plain)), plain.nbytes
+            else:
+                storage = plain.untyped_storage()
+                key, size = (plain.device, storage.data_ptr()), storage.nbytes()
+            storages[key] = max(storages.get(key, 0), size)
     return sum(storages.values())
 
 
