@@ -43,13 +43,9 @@ class BoundCall:
     """
 
     def __init__(self, session: Any, exported: Exported, settings: SessionSettings) -> None:
-        runtime = need("onnxruntime")
         self._binding = session.io_binding()
         self.session = session
-        self._run_options = runtime.RunOptions()
-        if settings.on_torch_stream:
-            # As torch does: the work is in the stream, and who wants its result waits.
-            self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        self._run_options = _asynchronous() if settings.on_torch_stream else None
         self._index = settings.index
         self._own_stream = current_stream(settings.index) if settings.on_torch_stream else None
         self._form = exported.form
@@ -77,7 +73,7 @@ class BoundCall:
         return self._bound is not None
 
     def __call__(self, *arguments: Any) -> Outputs:
-        leaves = arguments if all(type(argument) is torch.Tensor for argument in arguments) else _leaves(arguments)
+        leaves = _leaves(arguments)
         if not self._is_bound(leaves):
             self._bind(leaves)
         if self._own_stream is not None and current_stream(self._index) != self._own_stream:
@@ -92,12 +88,13 @@ class BoundCall:
         return self._results if self._static else self._collect()
 
     def _is_bound(self, leaves: Sequence[torch.Tensor]) -> bool:
-        # The very tensors of the last call, where they were: two comparisons each, where binding would take microseconds.
-        return (
-            self._bound is not None
-            and len(leaves) == len(self._bound)
-            and all(leaf is tensor and leaf.data_ptr() == address for leaf, (tensor, address) in zip(leaves, self._bound, strict=True))
-        )
+        """The very tensors of the last call, where they were. In every call, and so without a generator: it takes longer than the rest."""
+        if self._bound is None or len(leaves) != len(self._bound):
+            return False
+        for leaf, (tensor, address) in zip(leaves, self._bound, strict=True):
+            if leaf is not tensor or leaf.data_ptr() != address:
+                return False
+        return True
 
     def _bind(self, leaves: Sequence[torch.Tensor]) -> None:
         self._bound = None
@@ -158,6 +155,16 @@ class _Output:
         return found.view(self._dtype) if found.dtype != self._dtype else found
 
 
+def _asynchronous() -> Any:
+    """Options of a run that leaves its work in the stream, as torch does: who wants the result waits."""
+    options = need("onnxruntime").RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    # No captured graph. Where options do not say so, onnxruntime 1.32 asks for this entry in every call, and catches the exception that
+    # there is none: 50 us and more, ten times what the rest of a short call takes.
+    options.add_run_config_entry("gpu_graph_id", "-1")
+    return options
+
+
 def element_type(dtype: torch.dtype) -> int:
     if dtype not in TYPES:
         raise Unsupported(f"onnxruntime has no tensors of {dtype}")
@@ -165,7 +172,10 @@ def element_type(dtype: torch.dtype) -> int:
 
 
 def _leaves(arguments: tuple[Any, ...]) -> Sequence[torch.Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, torch.Tensor)]
+    for argument in arguments:
+        if type(argument) is not torch.Tensor:
+            return [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, torch.Tensor)]
+    return arguments
 
 
 def _positions(session: Any, names: tuple[str, ...]) -> dict[str, int]:

@@ -89,19 +89,18 @@ def test_results_have_the_form_that_eager_gives_them(prepared: Callable[..., Fix
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool]
-)
-def test_every_element_type_is_bound(prepared: Callable[..., Fixture], exporter: str, dtype: torch.dtype) -> None:
-    class Transpose(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.t().contiguous()
+def test_every_element_type_is_bound(prepared: Callable[..., Fixture], exporter: str) -> None:
+    class Transposed(nn.Module):
+        def forward(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
+            return [tensor.t().contiguous() for tensor in tensors]
 
-    x = (torch.arange(12) % 5).reshape(3, 4).to(dtype)
-    fixture = prepared(Transpose(), x, exporter=exporter)
-    found = fixture.run()
-    assert found.dtype == dtype
-    assert torch.equal(found, x.t())
+    floating = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+    types = [*floating, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool]
+    tensors = [(torch.arange(12) % 5).reshape(3, 4).to(dtype) for dtype in types]
+    fixture = prepared(Transposed(), *tensors, exporter=exporter)
+    for found, tensor in zip(fixture.run(), tensors, strict=True):
+        assert found.dtype == tensor.dtype
+        assert torch.equal(found, tensor.t())
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
