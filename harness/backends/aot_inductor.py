@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class AotInductor(Backend):
         self._compile_seconds: float | None = None
         self._package_bytes: int | None = None
         self._unpacked: Path | None = None
+        self._libraries: frozenset[str] = frozenset()
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         self._exported = export(subject, self._cell)
@@ -58,6 +60,8 @@ class AotInductor(Backend):
             )
         self._compile_seconds = time.perf_counter() - began
         self._package_bytes = package.stat().st_size
+        with zipfile.ZipFile(package) as archive:
+            self._libraries = frozenset(Path(name).name for name in archive.namelist() if name.endswith(".so"))
         if self._kept_at is not None:
             shutil.copyfile(package, self._kept_at("model.pt2"))
         with _unpacking_into(self._unpacked):
@@ -68,7 +72,7 @@ class AotInductor(Backend):
         """The package's library is part of this process; what is in it."""
         if self._exported is None or self._unpacked is None:
             raise NoEvidence("nothing was packaged")
-        mapped = _mapped_from(self._unpacked)
+        mapped = _mapped(self._libraries)
         if mapped == []:
             raise NoEvidence("no library of the package is loaded in this process")
         # All that calls need is loaded by now; as large as the package, weights included, it would stay where the process is killed.
@@ -96,7 +100,9 @@ def _require_constant_buffers(subject: Subject, exported: Exported) -> None:
 
 @contextlib.contextmanager
 def _unpacking_into(folder: Path) -> Iterator[None]:
-    """The loader unpacks into a temporary folder, and removes it only where a process ends by itself."""
+    """The loader unpacks into a temporary folder, and removes it only where a process ends by itself. (It goes by this since torch 2.13
+    at the latest; in 2.9 it is always below /tmp.)
+    """
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:
@@ -108,13 +114,13 @@ def _unpacking_into(folder: Path) -> Iterator[None]:
             os.environ["TMPDIR"] = before
 
 
-def _mapped_from(folder: Path) -> list[str] | None:
-    """Names of the libraries in that folder that this process has loaded; None where the system does not tell."""
+def _mapped(libraries: frozenset[str]) -> list[str] | None:
+    """Which of them this process has loaded (their names are hashes of their code); None where the system does not tell."""
     if not MAPS.exists():
         return None
     # A file that was removed after it was loaded is followed by '(deleted)'.
-    paths = {line.split(maxsplit=5)[5].removesuffix(" (deleted)") for line in MAPS.read_text().splitlines() if str(folder) in line}
-    return sorted({Path(path).name for path in paths if path.endswith(".so")})
+    fields = [line.split(maxsplit=5) for line in MAPS.read_text().splitlines()]
+    return sorted(libraries & {Path(each[5].removesuffix(" (deleted)")).name for each in fields if len(each) == 6})
 
 
 def warm_up_aot_inductor(device: str) -> None:

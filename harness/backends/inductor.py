@@ -16,7 +16,7 @@ from harness.choice import Value
 from harness.protocols import Artifacts, Evidence, NoEvidence, Unsupported
 from harness.records import Warn
 
-AUTOTUNED = ("select_algorithm_autotune", "select_algorithm_precompile", "cpp_templated_kernel_counter", "benchmarking")
+AUTOTUNED = ("select_algorithm_autotune", "select_algorithm_precompile", "cpp_templated_kernel_counter")
 """Inductor's counters of choosing among implementations of an operator; which there are depends on its version."""
 
 
