@@ -64,7 +64,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         "--backend",
         action="append",
         default=[],
-        help="instead of the image's (repeatable): eager, inductor, dynamo:NAME for any backend that torch lists",
+        help="instead of the image's (repeatable): eager, inductor, xla, openxla, dynamo:NAME for any backend that torch lists",
     )
     what.add_argument(
         "--mode", action="append", default=[], choices=("inference", "training"), help="instead of the configuration's (repeatable)"
