@@ -78,8 +78,8 @@ class TorchAo(Inductor):
 
 def _import_torchao() -> Any:
     try:
-        import torchao  # type: ignore[import-not-found,unused-ignore]
-        import torchao.quantization  # type: ignore[import-not-found,unused-ignore]
+        import torchao
+        import torchao.quantization
     except ImportError as error:
         raise Unsupported(f"this image has no torchao that works: {error}") from None
     return torchao

@@ -5,9 +5,14 @@ when it is first met. A backend's call is recorded instead, loss, backward and o
 recommends for a step of training. What ``openxla`` does not compile (in training the loss and the optimizer) is recorded likewise: that
 is what plain torch does on an XLA device.
 
-Two things differ from other devices. A call that is a single operator is the graph that eager has compiled already: XLA finds it in the
+Three things differ from other devices. A call that is a single operator is the graph that eager has compiled already: XLA finds it in the
 process' memory (``cache_hits``), and there is no compilation to be timed. And random numbers that are drawn within a recorded graph are
 others than eager's, whatever the seed: a workload with dropout fails its check in training.
+And a call that updates parameters is recorded a second time in another form (a weight, or what transposing it twice makes): it is compiled
+once more after the check, as are loss and optimizer around dynamo's graphs. ``recompiled`` says so.
+
+A second process compiles all over again: PJRT's CPU cannot load what XLA's persistent cache has kept ("Deserializing serialized executable
+not supported", torch_xla 2.9.0).
 
 torch_xla is imported late: it sets torch's configuration for the whole process.
 """

@@ -16,6 +16,7 @@ from harness import catalog
 from harness.cell import Cell, LaunchSpec, Sampling
 from harness.files import read_fields
 from harness.measure.memory import held_bytes
+from harness.measure.xla_clock import XlaClock
 from tests.conftest import SOURCE
 
 needs_xla = pytest.mark.skipif(importlib.util.find_spec("torch_xla") is None, reason="torch_xla is not installed")
@@ -143,5 +144,6 @@ def test_pjrt_has_torchs_number_of_threads() -> None:
 
 @needs_xla
 def test_weights_on_an_xla_device_are_counted() -> None:
+    XlaClock()
     model = torch.nn.Linear(8, 4).to("xla")
     assert held_bytes(model, (torch.zeros(16).to("xla"),)) == 4 * (8 * 4 + 4 + 16)
