@@ -158,18 +158,22 @@ class DockerEngine:
             library_path=next((text.partition("=")[2] for text in variables if text.startswith("LD_LIBRARY_PATH=")), ""),
         )
 
-    @_answering
     def compressed_bytes(self, environment: Environment) -> int | None:
         # Of this very content: the image's id is its hash.
         known = self._sizes / environment.reference.rpartition(":")[2]
         with contextlib.suppress(OSError, ValueError):
             return int(known.read_text())
         self._say(f"image {environment.image.label}: compressing it once, for its size in a registry (up to some minutes)")
-        # No timeout: some engines write the whole image to their disk before they send the first byte.
-        client = docker.from_env(timeout=None)  # type: ignore[arg-type]  # None is requests' word for no timeout
-        counted = compressed_bytes(client.images.get(environment.reference).save())
-        known.parent.mkdir(parents=True, exist_ok=True)
-        known.write_text(str(counted))
+        try:
+            # No timeout: some engines write the whole image to their disk before they send the first byte.
+            client = docker.from_env(timeout=None)  # type: ignore[arg-type]  # None is requests' word for no timeout
+            counted = compressed_bytes(client.images.get(environment.reference).save())
+            known.parent.mkdir(parents=True, exist_ok=True)
+            known.write_text(str(counted))
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            # One size that is not known must not keep everything else from being measured.
+            self._say(f"image {environment.image.label}: its compressed size cannot be had: {error}")
+            return None
         return counted
 
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
