@@ -160,30 +160,21 @@ def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[t
 
 def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[Cell]:
     axes = matrix.axes
-    sizes: tuple[int | None, ...] = selection.batch_sizes or axes.batch_size or (None,)
     for workload, path in _workloads(matrix, settings, selection):
         if _is_of_image(workload):
             if not selection.backends:
                 yield Cell(workload=workload, backend=catalog.IMAGE_BACKEND, device=settings.device, mode="", precision="", shapes="")
             continue
-        for mode, precision, shapes, size, backend in itertools.product(
-            selection.modes or axes.mode,
-            selection.precisions or axes.precision,
-            selection.shapes or axes.shapes,
-            sizes,
-            map(parse_choice, selection.backends or settings.backends),
-        ):
-            yield Cell(
-                workload=workload,
-                path=path,
-                backend=backend.name,
-                options=backend.options,
-                device=settings.device,
-                mode=mode,
-                precision=precision,
-                shapes=shapes,
-                batch_size=size,
-            )
+        yield from _combined(
+            workload,
+            path,
+            settings.device,
+            modes=selection.modes or axes.mode,
+            precisions=selection.precisions or axes.precision,
+            shapes=selection.shapes or axes.shapes,
+            sizes=selection.batch_sizes or axes.batch_size or (None,),
+            backends=selection.backends or settings.backends,
+        )
 
 
 def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: Selection) -> Iterator[Cell]:
@@ -191,30 +182,46 @@ def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: S
     for rule in matrix.include:
         if rule.image and image.name not in rule.image:
             continue
-        workloads = [
-            item
-            for item in _workloads(matrix, settings, selection)
-            if not _is_of_image(item[0]) and (not rule.workload or _named(item[0], rule.workload))
-        ]
-        for (workload, path), mode, precision, shapes, backend in itertools.product(
-            workloads,
-            rule.mode or matrix.axes.mode,
-            rule.precision or matrix.axes.precision,
-            rule.shapes or matrix.axes.shapes,
-            map(parse_choice, rule.backend or settings.backends),
-        ):
-            cell = Cell(
-                workload=workload,
-                path=path,
-                backend=backend.name,
-                options=backend.options,
-                device=settings.device,
-                mode=mode,
-                precision=precision,
-                shapes=shapes,
+        for workload, path in _workloads(matrix, settings, selection):
+            if _is_of_image(workload) or (rule.workload and not _named(workload, rule.workload)):
+                continue
+            found = _combined(
+                workload,
+                path,
+                settings.device,
+                modes=rule.mode or matrix.axes.mode,
+                precisions=rule.precision or matrix.axes.precision,
+                shapes=rule.shapes or matrix.axes.shapes,
+                sizes=(None,),
+                backends=rule.backend or settings.backends,
             )
-            if _chosen(cell, selection):
-                yield cell
+            yield from (cell for cell in found if _chosen(cell, selection))
+
+
+def _combined(
+    workload: str,
+    path: str | None,
+    device: str,
+    *,
+    modes: Iterable[str],
+    precisions: Iterable[str],
+    shapes: Iterable[str],
+    sizes: Iterable[int | None],
+    backends: Iterable[str],
+) -> Iterator[Cell]:
+    """A workload with every combination of the axes' values, the backend's changing fastest."""
+    for mode, precision, shape, size, backend in itertools.product(modes, precisions, shapes, sizes, map(parse_choice, backends)):
+        yield Cell(
+            workload=workload,
+            path=path,
+            backend=backend.name,
+            options=backend.options,
+            device=device,
+            mode=mode,
+            precision=precision,
+            shapes=shape,
+            batch_size=size,
+        )
 
 
 def _chosen(cell: Cell, selection: Selection) -> bool:
