@@ -61,7 +61,7 @@ def host_gpus(root: Path = ROOT) -> HostGpus:
 
 
 def driver_version(root: Path = ROOT) -> str | None:
-    found = DRIVER_VERSION.search(_read(root / "proc/driver/nvidia/version"))
+    found = DRIVER_VERSION.search(read_text(root / "proc/driver/nvidia/version"))
     if found is not None:
         return found[1]
     return next(iter(nvidia_smi("--query-gpu=driver_version")), None) if root == ROOT else None
@@ -88,7 +88,7 @@ def engine_gpus(info: Mapping[str, Any], engine: str, *, podman: bool) -> Engine
 
 def _adapters(root: Path) -> Iterator[str]:
     for device in sorted((root / "sys/bus/pci/devices").glob("*")):
-        if _read(device / "vendor") == NVIDIA_VENDOR and _read(device / "class")[:6] in DISPLAY_CLASSES:
+        if read_text(device / "vendor") == NVIDIA_VENDOR and read_text(device / "class")[:6] in DISPLAY_CLASSES:
             yield device.name
 
 
@@ -112,7 +112,7 @@ def _is_drivers(name: str) -> bool:
 def _cdi_kinds(root: Path) -> Iterator[str]:
     for folder in CDI_FOLDERS:
         for path in sorted((root / folder).glob("*")):
-            if path.suffix in (".json", ".yaml", ".yml") and (found := KIND.search(_read(path))):
+            if path.suffix in (".json", ".yaml", ".yml") and (found := KIND.search(read_text(path))):
                 yield found[1]
 
 
@@ -128,7 +128,7 @@ def _output(command: list[str]) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Without surrounding space; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()

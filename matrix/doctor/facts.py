@@ -13,12 +13,13 @@ from typing import TypeVar
 
 from images.docker_cli import find_builder
 from images.errors import UserError
-from matrix.config import load_matrix
+from matrix.config import Matrix, load_matrix
 from matrix.cuda import cuda_of_lock
 from matrix.engines.docker import connect, describe
 from matrix.engines.product import Product
-from matrix.gpu_probe import host_gpus, nvidia_smi
+from matrix.gpu_probe import host_gpus, nvidia_smi, read_text
 from matrix.gpus import HostGpus
+from matrix.plan import PlannedImage
 
 T = TypeVar("T")
 COMPILERS = ("g++", "clang++", "c++")
@@ -74,11 +75,11 @@ class Facts:
 
 def gather(config: Path, source: Path) -> Facts:
     """source: the folder that has ``images``."""
-    gpus = host_gpus()
+    gpus, matrix = host_gpus(), _attempt(lambda: load_matrix(config))
     return Facts(
         python=tuple(sys.version_info[:3]),
         config=str(config),
-        images=_attempt(lambda: len(load_matrix(config).images)),
+        images=len(matrix.images) if isinstance(matrix, Matrix) else matrix,
         engine=_attempt(lambda: describe(connect())),
         builder=_builder(),
         compiler=next((found for name in COMPILERS if (found := shutil.which(name))), None),
@@ -86,12 +87,12 @@ def gather(config: Path, source: Path) -> Facts:
         cores=os.cpu_count() or 1,
         load=os.getloadavg()[0],
         busy=busy_processes(),
-        governors=tuple(sorted({_read(path) for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")})),
+        governors=tuple(sorted({read_text(path) for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")})),
         boost=_boost(),
         gpus=gpus,
         gpu_states=tuple(_gpu_states()) if gpus.present else (),
         gpu_processes=tuple(nvidia_smi("--query-compute-apps=pid,process_name")) if gpus.present else (),
-        cuda_images=_cuda_images(config, source),
+        cuda_images=_cuda_images(matrix, source) if isinstance(matrix, Matrix) else {},
     )
 
 
@@ -109,17 +110,13 @@ def _builder() -> str | UserError:
         return error
 
 
-def _cuda_images(config: Path, source: Path) -> dict[str, str | None]:
+def _cuda_images(matrix: Matrix, source: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
-    try:
-        images = load_matrix(config).images
-    except UserError:
-        return found
-    for name, image in images.items():
+    for name, image in matrix.images.items():
         if image.device == "cuda":
             for version in image.versions or ("",):
-                lock = _read(source / "images" / name / image.lock_of(version))
-                found[f"{name}@{version}" if version else name] = cuda_of_lock(lock)
+                lock = read_text(source / "images" / name / image.lock_of(version))
+                found[PlannedImage(name=name, version=version).label] = cuda_of_lock(lock)
     return found
 
 
@@ -136,7 +133,7 @@ def _disks(source: Path) -> dict[str, int]:
 
 def _boost() -> bool | None:
     cpu = Path("/sys/devices/system/cpu")
-    no_turbo, boost = _read(cpu / "intel_pstate/no_turbo"), _read(cpu / "cpufreq/boost")
+    no_turbo, boost = read_text(cpu / "intel_pstate/no_turbo"), read_text(cpu / "cpufreq/boost")
     return {"0": True, "1": False}.get(no_turbo) if no_turbo else {"0": False, "1": True}.get(boost)
 
 
@@ -161,14 +158,7 @@ def busy_processes(seconds: float = WATCH_SECONDS, root: Path = Path("/proc")) -
 def _cpu_seconds(root: Path) -> Iterator[tuple[int, tuple[str, float]]]:
     tick = os.sysconf("SC_CLK_TCK")
     for entry in root.glob("[0-9]*"):
-        before, _, after = _read(entry / "stat").rpartition(")")
+        before, _, after = read_text(entry / "stat").rpartition(")")
         fields = after.split()
         if len(fields) > 13:
             yield int(entry.name), (before.partition("(")[2], (int(fields[11]) + int(fields[12])) / tick)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
