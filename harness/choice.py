@@ -15,7 +15,8 @@ from harness import catalog
 Value = str | int | float | bool
 _FORM = re.compile(r"([^()]+?)\s*(?:\((.*)\))?")
 _WORDS: Mapping[str, bool] = {"true": True, "false": False}
-_KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+"""Of options, as a message names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,5 +85,5 @@ def _checked(name: str, option: str, value: Value) -> Value:
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        raise ValueError(f"{name}: {option} is {_KINDS[wanted]}, not {value!r}")
+        raise ValueError(f"{name}: {option} is {KINDS[wanted]}, not {value!r}")
     return value

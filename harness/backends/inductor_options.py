@@ -9,10 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
 
-from harness.choice import Value
+from harness.choice import KINDS, Value
 from harness.protocols import Unsupported
-
-_KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
 def mode_options(mode: str) -> dict[str, object]:
@@ -51,12 +49,12 @@ def _converted(name: str, value: Value, wanted: Any) -> Value:
                 if value == choice or (isinstance(choice, str) and str(value) == choice):
                     return choice  # type: ignore[no-any-return]
             words.append(f"one of {', '.join(map(str, choices))}")
-        elif kind in _KINDS:
+        elif kind in KINDS:
             if kind is float and type(value) is int:
                 return float(value)
             if type(value) is kind:
                 return value
-            words.append(_KINDS[kind])
+            words.append(KINDS[kind])
     if not words:
         raise Unsupported(f"torch._inductor.config.{name} is a {_name(wanted)}: there is no way to write one as a cell's option")
     raise Unsupported(f"torch._inductor.config.{name} is {' or '.join(words)}, not {value!r}")

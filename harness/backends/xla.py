@@ -19,7 +19,6 @@ torch_xla is imported late: it sets torch's configuration for the whole process.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +92,7 @@ class OpenXla(Dynamo):
     """``openxla``: dynamo captures graphs, XLA compiles them."""
 
     def __init__(self, cell: Cell, artifact: Artifacts) -> None:
-        super().__init__(dataclasses.replace(cell, backend="dynamo:openxla"), artifact)
+        super().__init__(cell, artifact)
         self._metrics = Metrics()
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
