@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,9 @@ import torch
 
 from harness import catalog
 from harness.backends.onnxruntime import OnnxRuntime
-from harness.cell import Cell, LaunchSpec, Sampling
-from harness.files import read_fields, row_from_fields
+from harness.cell import Cell, Sampling
 from harness.protocols import Subject, Workload
-from tests.conftest import SOURCE
+from tests.gpu.launching import SPEC, launch
 
 
 def lacks() -> str:
@@ -65,11 +63,7 @@ def test_a_call_is_in_torch_s_stream_and_in_no_other(tmp_path: Path) -> None:
 def test_a_cell_has_the_times_of_the_device(tmp_path: Path) -> None:
     cells = (LONG_MATMUL, Cell(workload="micro/transformer_block", backend="onnxruntime", device="cuda", precision="float16"))
     sampling = Sampling(samples=10, budget_seconds=2.0, energy_seconds=0)
-    spec = LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=cells, seed=1, timeout_seconds=200, sampling=sampling)
-    (tmp_path / "cells.json").write_text(spec.to_json())
-    command = [sys.executable, "-m", "harness", "launch", "--cells", str(tmp_path / "cells.json"), "--out", str(tmp_path)]
-    subprocess.run(command, cwd=SOURCE, check=True)
-    matmul, block = (row_from_fields(fields) for fields in read_fields(tmp_path / "results.csv"))
+    matmul, block = launch(tmp_path, *cells, spec=replace(SPEC, sampling=sampling))
     for row in (matmul, block):
         assert row.status == "pass", row.reason
         assert "CUDAExecutionProvider" in json.loads(row.evidence)["nodes"]

@@ -21,7 +21,7 @@ from harness.experiments.checking import Checked, check
 from harness.measure.clock import CpuClock
 from harness.protocols import Backend, BackendFactory, ExportFailed, NoEvidence, Subject, Unsupported
 from harness.records import Status
-from tests.unit.said import Said
+from tests.said import Said
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++: inductor needs one on a CPU")
 

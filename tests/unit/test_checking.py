@@ -15,7 +15,7 @@ from harness.experiments.checking import Checked, check
 from harness.measure.clock import CpuClock
 from harness.protocols import Backend, Evidence, Outputs, Subject, Tolerance
 from harness.records import Status
-from tests.unit.said import Said
+from tests.said import Said
 
 
 class Counter(nn.Module):

@@ -18,7 +18,7 @@ from harness.experiments.timing import BACKEND, EAGER, break_even_calls, warning
 from harness.measure.sampling import Measurement
 from harness.protocols import Unsupported
 from harness.records import Taken, Warn
-from tests.unit.said import Said
+from tests.said import Said
 
 
 def measured(

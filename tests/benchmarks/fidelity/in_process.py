@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,8 @@ from harness.cell import Cell, Numerics
 from harness.experiments.checking import check
 from harness.experiments.timing import BACKEND, EAGER
 from harness.protocols import BackendFactory, Call, Clock, Subject, Workload
-from harness.records import Taken, Warn
 from tests.benchmarks.fidelity import about
+from tests.said import Said
 
 
 class CellFailed(Exception):
@@ -49,7 +49,7 @@ def calls_of(cell: Cell, clock: Clock, seed: int) -> dict[str, Call]:
     torch._dynamo.reset()
     gc.collect()
     with tempfile.TemporaryDirectory(prefix="fidelity-") as folder:
-        report = Silent(Path(folder))
+        report = Said(Path(folder))
         backend = cast("BackendFactory", catalog.load(catalog.backend_reference(cell.backend)))(cell, report.artifact)
         try:
             checked = check(_load(cell, seed), backend, clock, cell, seed, report)
@@ -66,26 +66,3 @@ def _load(cell: Cell, seed: int) -> Subject:
     return workload.load(
         device=cell.device, precision=cell.precision, mode=cell.mode, shapes=cell.shapes, batch_size=cell.batch_size, seed=seed
     )
-
-
-class Silent:
-    """A ``Report`` that is read by nobody but for its fields."""
-
-    def __init__(self, folder: Path) -> None:
-        self.fields: dict[str, object] = {}
-        self._folder = folder
-
-    def phase(self, name: str) -> None:
-        pass
-
-    def set(self, **fields: object) -> None:
-        self.fields.update(fields)
-
-    def warn(self, warning: Warn) -> None:
-        pass
-
-    def samples(self, samples: Sequence[Taken]) -> None:
-        pass
-
-    def artifact(self, name: str) -> Path:
-        return self._folder / name

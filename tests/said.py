@@ -1,4 +1,4 @@
-"""A report that remembers, for tests that run a part of a cell in their own process."""
+"""A report that remembers, for tests and studies that run a part of a cell in their own process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Said:
         """folder: where artifacts are written."""
         self.fields: dict[str, Any] = {}
         self.warnings: list[Warn] = []
+        self.taken: list[Taken] = []
         self._folder = folder
 
     def phase(self, name: str) -> None:
@@ -26,7 +27,7 @@ class Said:
         self.warnings.append(warning)
 
     def samples(self, samples: Sequence[Taken]) -> None:
-        pass
+        self.taken.extend(samples)
 
     def artifact(self, name: str) -> Path:
         return self._folder / name
