@@ -118,7 +118,7 @@ class OnnxRuntime(Backend):
 
     def _open(self, profile: Path | None = None) -> BoundCall:
         session = open_session(self._exported.path, self._settings, profile)
-        return BoundCall(session, self._exported, self._settings)
+        return BoundCall(session, self._exported, self._settings, waits=profile is not None)
 
     def _find_evidence(self) -> Evidence:
         exported, runtime = self._exported, need("onnxruntime")

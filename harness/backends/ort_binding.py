@@ -42,10 +42,14 @@ class BoundCall:
     allocated by ONNX Runtime in every call, and handed over by DLPack.
     """
 
-    def __init__(self, session: Any, exported: Exported, settings: SessionSettings) -> None:
+    def __init__(self, session: Any, exported: Exported, settings: SessionSettings, *, waits: bool) -> None:
+        """waits: a call is over when its work is done, wherever it is. Else it leaves its work in torch's stream, and the session must
+        live as long as the process: what an LSTM holds of the host's memory, onnxruntime 1.31 gives back only after a run that waits, and
+        aborts the process (cudaFreeHost: operation not permitted) where it has to do so as the session ends.
+        """
         self._binding = session.io_binding()
         self.session = session
-        self._run_options = _asynchronous() if settings.on_torch_stream else None
+        self._run_options = _asynchronous() if settings.on_torch_stream and not waits else None
         self._index = settings.index
         self._own_stream = current_stream(settings.index) if settings.on_torch_stream else None
         self._form = exported.form

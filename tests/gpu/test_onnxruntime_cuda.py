@@ -72,3 +72,9 @@ def test_a_cell_has_the_times_of_the_device(tmp_path: Path) -> None:
     # The same product by the same library: were it in another stream, the device's clock would not see it.
     assert matmul.device_speedup is not None
     assert 0.5 < matmul.device_speedup < 2.0
+
+
+def test_a_session_that_holds_the_host_s_memory_does_not_end_the_process(tmp_path: Path) -> None:
+    lstm = Cell(workload="micro/lstm", backend="onnxruntime", device="cuda")
+    (row,) = launch(tmp_path, lstm, spec=replace(SPEC, sampling=Sampling(samples=6, budget_seconds=1.0, energy_seconds=0)))
+    assert row.status == "pass", row.reason

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.measure.clock import MAXIMUM_CALLS, CpuClock, HostGauge, WaitingGauge, calls_for, resolution_seconds
+from harness.measure.clock import MAXIMUM_CALLS, WAITED_CALLS, CpuClock, HostGauge, WaitingGauge, calls_for, resolution_seconds
 
 
 def test_the_clock_measures_what_sleeps() -> None:
@@ -35,6 +35,14 @@ def test_a_sample_is_a_thousand_times_what_the_clock_can_tell() -> None:
     gauge = HostGauge()
     assert gauge.calls(1e-9, 0.0) * 1e-9 >= 999 * gauge.resolution_seconds
     assert 0 < resolution_seconds() < 1e-4
+
+
+def test_a_sample_of_short_calls_that_are_waited_for_has_a_few() -> None:
+    gauge = WaitingGauge(lambda: None, lambda: None)
+    least = calls_for(1000 * gauge.resolution_seconds, 1e-5)
+    assert gauge.calls(1e-5, 1e-3) == max(least, WAITED_CALLS)
+    assert gauge.calls(5e-4, 1e-3) == 2
+    assert gauge.calls(1.0, 1e-3) == 1
 
 
 @pytest.mark.parametrize(("seconds", "one", "calls"), [(1e-3, 1e-6, 1000), (1e-3, 2.0, 1), (1e-3, 0.0, MAXIMUM_CALLS), (1e-3, 3e-4, 4)])

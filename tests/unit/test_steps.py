@@ -83,3 +83,11 @@ def test_a_timed_call_of_inference_is_the_function_itself() -> None:
         assert not torch.is_grad_enabled()
     with surroundings("training"):
         assert torch.is_grad_enabled()
+
+
+def test_a_loss_is_a_result_where_it_is_the_workload_s_own() -> None:
+    """Of ours, a sum that cancels, eager and a right backend have errors that differ by any factor."""
+    assert "loss" not in results(load("cumsum", mode="training"), "bfloat16")
+    own = load("softmax", mode="training")
+    own.loss = lambda outputs: outputs.square().sum()
+    assert set(results(own, "float32")) >= {"outputs", "loss", "input gradients"}
