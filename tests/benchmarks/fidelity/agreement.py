@@ -16,13 +16,14 @@ from harness.cell import Cell
 from harness.experiments.steps import surroundings
 from harness.experiments.timing import EAGER
 from harness.measure.clock import DEVICE, HOST
+from harness.measure.interval import ratio_interval
 from harness.measure.sampling import interleave
 from harness.protocols import Call, Clock
 from tests.benchmarks.fidelity import in_process, others
 from tests.benchmarks.fidelity import options as common
 from tests.benchmarks.fidelity.cells import add_cells
 from tests.benchmarks.fidelity.series import Outcome
-from tests.benchmarks.fidelity.tables import Table, between, middle, percent, ratio, seconds, spread, yes
+from tests.benchmarks.fidelity.tables import NOTHING, Table, between, middle, percent, ratio, seconds, spread, yes
 
 LOW, HIGH = 0.97, 1.03
 REST_SECONDS = 0.5
@@ -30,7 +31,20 @@ REST_SECONDS = 0.5
 up to 25 %, whoever times them."""
 SHORTEST_DEVICE_SECONDS = 20e-6
 """Below it this harness samples from a hot cache and ``do_bench`` from a cold one: there is nothing to compare."""
-COLUMNS = ("workload", "shapes", "cache", "this harness", "spread", "the other", "spread of it", "ratio", "0.97 to 1.03", "remarks")
+COLUMNS = (
+    "workload",
+    "shapes",
+    "cache",
+    "this harness",
+    "spread",
+    "the other",
+    "spread of it",
+    "ratio",
+    "0.97 to 1.03",
+    "by round",
+    "its 95 % interval",
+    "remarks",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +196,21 @@ def _line(readings: Sequence[Reading]) -> tuple[str, ...]:
         percent(spread(theirs)),
         ratio(quotient),
         yes(None if quotient is None else between(quotient, LOW, HIGH)),
+        *_by_round(readings),
         "; ".join(sorted({reading.remark for reading in readings if reading.remark})),
     )
+
+
+def _by_round(readings: Sequence[Reading]) -> tuple[str, str]:
+    """The ratio of the two readings of a round, which what happens to the host from round to round leaves alone."""
+    paired = [
+        (each.ours_seconds, each.other_seconds) for each in readings if each.ours_seconds is not None and each.other_seconds is not None
+    ]
+    if not paired:
+        return NOTHING, NOTHING
+    found = ratio_interval([ours for ours, _ in paired], [theirs for _, theirs in paired])
+    bounds = NOTHING if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+    return ratio(found.estimate), bounds
 
 
 def _columns(readings: Sequence[Reading]) -> tuple[list[float | None], list[float | None]]:
