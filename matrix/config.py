@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import tomllib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness import catalog
 from harness.cell import PATH_SUITE
@@ -236,11 +237,77 @@ class Rule(Model):
         return images
 
 
+class Margin(Model):
+    """How much of a metric is too much."""
+
+    delta: float = Field(gt=0, le=100, description="the smallest worsening that matters, as a share: 0.02 is 2 %")
+    tolerable: float = Field(gt=0, le=100, description="what must not be missed: a cell is equivalent when more than this is ruled out")
+    blocks: bool = Field(default=False, description="whether a regression fails the release; else it is a warning")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.tolerable < self.delta:
+            raise ValueError(
+                f"tolerable ({self.tolerable}) is below delta ({self.delta}): what matters cannot be more than what must not be missed"
+            )
+        return self
+
+
+class Margins(Model):
+    """By metric: time of a call, its error against float64, and what they cost."""
+
+    latency: Margin = Margin(delta=0.02, tolerable=0.05, blocks=True)
+    error: Margin = Margin(delta=1.0, tolerable=1.0, blocks=True)
+    peak_memory: Margin = Margin(delta=0.05, tolerable=0.1)
+    compile_time: Margin = Margin(delta=0.1, tolerable=0.25)
+    graph_breaks: Margin = Margin(delta=0.01, tolerable=0.01)
+    image_size: Margin = Margin(delta=0.05, tolerable=0.1)
+    image_time: Margin = Margin(delta=0.1, tolerable=0.25)
+
+
+class MarginRule(Model):
+    """Other margins for some cells; the last rule that names a cell counts."""
+
+    reason: Text
+    metric: Literal["latency", "error", "peak_memory", "compile_time", "graph_breaks", "image_size", "image_time"] = "latency"
+    image: tuple[str, ...] = ()
+    workload: tuple[CellPattern, ...] = ()
+    backend: tuple[Backend, ...] = ()
+    mode: tuple[Mode, ...] = ()
+    precision: tuple[Precision, ...] = ()
+    shapes: tuple[Shapes, ...] = ()
+    margin: Margin
+
+
+class Gate(Model):
+    """How two images are compared; see docs/gate.md."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="one-sided level of the tests")
+    looks: Annotated[tuple[int, ...], NotEmpty] = Field(default=(6, 10, 16), description="blocks after which a cell is looked at")
+    confirm: int = Field(default=15, ge=5, le=1000, description="fresh blocks for a cell that was flagged")
+    repeats: int = Field(default=2, ge=0, le=100, description="how often a voided block of a cell is measured again")
+    cpu_pressure: float = Field(default=0.05, gt=0, le=1, description="share of waiting for a processor beyond which a row is void")
+    cpu_steal: float = Field(default=0.05, gt=0, le=1, description="share of stolen processor time beyond which a row is void")
+    expected_failures: Text = Field(
+        default="expected_failures.toml", description="file of cells that may fail, with reason and expiry date"
+    )
+    margins: Margins = Margins()
+    margin: tuple[MarginRule, ...] = Field(default=(), description="other margins for some cells, each with its reason")
+
+    @field_validator("looks")
+    @classmethod
+    def _looks_rise(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(looks)) or looks[0] < 5 or looks[-1] > 1000:
+            raise ValueError(f"{list(looks)}: looks are rising numbers of blocks, from 5 (fewer cannot be significant) to 1000")
+        return looks
+
+
 class Matrix(Model):
     """The whole file."""
 
     run: Run = Run()
     build: Build = Build()
+    gate: Gate = Gate()
     images: dict[Name, Image] = Field(min_length=1)
     suites: dict[Name, Suite] = Field(min_length=1)
     axes: Axes = Axes()

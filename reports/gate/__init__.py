@@ -1,0 +1,1 @@
+"""The gate: fail a release when an image is slower or wrong, and only then."""
