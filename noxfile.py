@@ -101,6 +101,11 @@ for image, settings in IMAGES:
 
 host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
 host_session("doctor", "Check this host: engine, builder, GPU, driver, permissions, disk, clocks, load", "matrix", "doctor")
+host_session(
+    "gate-simulation",
+    "Benchmark: how often the gate is wrong, and what it finds, on simulated matrices",
+    "tests.benchmarks.gate_simulation",
+)
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 

@@ -22,13 +22,12 @@ from reports.statistics import Floats, share_interval
 from tests.benchmarks.fidelity.tables import Table, markdown
 
 SAMPLES = 30
-MEDIAN_EFFICIENCY = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, for normal samples."""
-TAIL_FREEDOM = 4
-"""Of Student's t, from which samples' noise and launches' noise are drawn: heavier tails than the normal's."""
+TAIL = stats.t(3)
+"""Of the samples' noise: far heavier tails than the normal's."""
+MEDIAN_DEVIATION = 1 / (2 * float(TAIL.pdf(0)) * float(TAIL.std()) * math.sqrt(SAMPLES))
+"""Of the median of a launch's samples, for samples with a standard deviation of 1: ``1 / (2 f(0) sqrt(n))``."""
 DRIFT = 0.003
 """Standard deviation of the host's step from one launch to the next, common to all cells."""
-SAMPLE_NOISE = (0.005, 0.08)
 NAIVE_LAUNCHES = 5
 
 
@@ -36,15 +35,22 @@ NAIVE_LAUNCHES = 5
 class Setting:
     name: str
     launches: tuple[float, float]
-    """Range of the standard deviations between launches."""
+    """Range of the cells' standard deviations between launches."""
+    samples: tuple[float, float]
+    """The same between samples of a launch."""
     procedure: Procedure = field(default_factory=Procedure)
 
 
 SETTINGS = (
-    Setting(name="quiet (launches 0.3 to 1 %)", launches=(0.003, 0.01)),
-    Setting(name="mixed (0.5 to 3 %)", launches=(0.005, 0.03)),
-    Setting(name="noisy (2 to 5 %)", launches=(0.02, 0.05)),
-    Setting(name="noisy, looks at 6/10/16/24, confirm 20", launches=(0.02, 0.05), procedure=Procedure(looks=(6, 10, 16, 24), confirm=20)),
+    Setting(name="quiet (launches 0.3 to 1 %)", launches=(0.003, 0.01), samples=(0.005, 0.02)),
+    Setting(name="mixed (0.5 to 3 %)", launches=(0.005, 0.03), samples=(0.005, 0.04)),
+    Setting(name="noisy (2 to 5 %)", launches=(0.02, 0.05), samples=(0.02, 0.08)),
+    Setting(
+        name="noisy, looks at 6/10/16/24, confirm 20",
+        launches=(0.02, 0.05),
+        samples=(0.02, 0.08),
+        procedure=Procedure(looks=(6, 10, 16, 24), confirm=20),
+    ),
 )
 
 
@@ -56,17 +62,13 @@ class Matrix:
         self.effects = effects
         self._random = random
         self._between = random.uniform(*setting.launches, cells)
-        within = random.uniform(*SAMPLE_NOISE, cells)
-        self.within = within
-        self._of_median = MEDIAN_EFFICIENCY * within / math.sqrt(SAMPLES)
+        self._within = random.uniform(*setting.samples, cells)
         self._level = 0.0
 
     def launch(self, candidate: bool) -> Floats:
         """Logarithms of the cells' medians; shape (cells,)."""
         self._level += self._random.normal(0, DRIFT)
-        scale = math.sqrt((TAIL_FREEDOM - 2) / TAIL_FREEDOM)
-        noise = self._random.standard_t(TAIL_FREEDOM, len(self._between)) * scale * self._between
-        noise += self._random.normal(0, self._of_median)
+        noise = self._random.normal(0, self._between) + self._random.normal(0, self._within * MEDIAN_DEVIATION)
         found: Floats = self._level + noise + (self.effects if candidate else 0.0)
         return found
 
@@ -80,8 +82,11 @@ class Matrix:
 
     def samples(self, candidate: bool) -> Floats:
         """Logarithms of the samples of one launch; shape (cells, SAMPLES)."""
-        middle = self.launch(candidate)[:, None]
-        return middle + self._random.normal(0, 1, (len(self.effects), SAMPLES)) * self.within[:, None]
+        self._level += self._random.normal(0, DRIFT)
+        middle = self._level + self._random.normal(0, self._between) + (self.effects if candidate else 0.0)
+        noise = self._random.standard_t(3, (len(self.effects), SAMPLES)) / float(TAIL.std())
+        found: Floats = middle[:, None] + noise * self._within[:, None]
+        return found
 
 
 @dataclass(kw_only=True)
