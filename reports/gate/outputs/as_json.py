@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydantic_core
 from pydantic import ConfigDict, RootModel, ValidationError
 
@@ -57,25 +57,28 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Of dataclasses, what JSON has."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {_unicode(name): _plain(item) for name, item in sorted(value.items())}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, float):
+    """Of dataclasses, what JSON has. The kinds that most values have come first: there are a million of them."""
+    kind = type(value)
+    if value is None or kind in (bool, int):
+        return value
+    if kind is str:
+        # A path that is no Unicode has halves of characters in it, which other readers of JSON refuse.
+        return value if value.isascii() else value.encode("utf-8", errors="replace").decode("utf-8")
+    if kind is float:
         return value if math.isfinite(value) else None
-    return _unicode(value) if isinstance(value, str) else value
+    if kind in (tuple, list):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(kind):
+        return {name: _plain(getattr(value, name)) for name in _names(kind)}
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in sorted(value.items())}
+    # What is left: a word of an enumeration, a number of an array.
+    return _plain(value.value if isinstance(value, enum.Enum) else value.item())
 
 
-def _unicode(text: str) -> str:
-    """A path that is no Unicode has halves of characters in it, which other readers of JSON refuse."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def read(path: Path) -> GateReport:

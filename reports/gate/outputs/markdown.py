@@ -176,9 +176,10 @@ def _finding(cell: CellReport, finding: Finding, alpha: float) -> str:
 def _why(finding: Finding, alpha: float) -> str:
     """What the columns do not say: evidence, reason, and what it would take where there is no answer."""
     reason = finding.reason.removeprefix(sentence(finding, alpha)).removesuffix(f": {finding.verdict}").lstrip(" :;,")
-    detectable = f"{100 * finding.detectable:.1f} % could have been seen" if finding.detectable is not None else ""
+    detectable = effect(None if finding.detectable is None else 1 + finding.detectable).removeprefix("+")
+    seen = f"{detectable} could have been seen" if detectable else ""
     needed = f"about {counted(finding.blocks_needed, 'block')} would decide" if finding.blocks_needed else ""
-    return joined((evidence(finding), reason, detectable, needed), "; ")
+    return joined((evidence(finding), reason, seen, needed), "; ")
 
 
 def _items(texts: Iterable[str]) -> list[str]:
