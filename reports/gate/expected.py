@@ -98,7 +98,7 @@ def judge(expected: Sequence[Expected], cell: Cell, image: str, status: str, tod
     """
     about = [entry for entry in expected if matches(entry, image, cell)]
     if status != Status.PASS:
-        about = [entry for entry in about if status not in NOT_FAILURES and _names(entry, status)]
+        about = [entry for entry in about if _names(entry, status)]
     if not about:
         return Judgement(standing=Standing.NONE)
     entry = max(about, key=lambda entry: entry.expires)

@@ -124,6 +124,10 @@ def test_a_command_is_one_line_in_a_fence_that_it_cannot_end(text: str) -> None:
     assert opening not in shown
 
 
+def test_a_fence_in_a_command_is_shorter_than_the_one_around_it() -> None:
+    assert block("echo ```` x") == "`````\necho ```` x\n`````"
+
+
 def test_nobody_is_called() -> None:
     assert "@all" not in prose("cc @all #12")
     assert "#12" not in prose("cc @all #12")
