@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import catalog
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
-from matrix.config import PATH_PREFIX, Image, Matrix, Rule
+from matrix.config import PATH_PREFIX, Image, MarginRule, Matrix, Rule
 from matrix.errors import SelectionError
 
 DOCKER_PREFIX = "docker://"
@@ -148,7 +148,7 @@ def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[t
     excluded: list[Excluded] = []
     kept: list[Cell] = []
     for cell in found:
-        reason = next((rule.reason for rule in matrix.exclude if _matches(rule, image, cell)), None)
+        reason = next((rule.reason for rule in matrix.exclude if matches(rule, image.name, cell)), None)
         if reason is not None:
             excluded.append(Excluded(image=image.label, cell=cell.id, reason=reason))
         else:
@@ -277,9 +277,10 @@ def _require_one_meaning(cells: Iterable[Cell]) -> None:
         meanings[cell.id] = cell
 
 
-def _matches(rule: Rule, image: PlannedImage, cell: Cell) -> bool:
+def matches(rule: Rule | MarginRule, image: str, cell: Cell) -> bool:
+    """Whether a rule is about this cell of this image (its name in the configuration)."""
     return (
-        (not rule.image or image.name in rule.image)
+        (not rule.image or image in rule.image)
         and (not rule.workload or _named(cell.workload, rule.workload))
         and (not rule.backend or _is_of(cell, rule.backend))
         and (not rule.mode or cell.mode in rule.mode)

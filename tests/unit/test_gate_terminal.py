@@ -1,0 +1,78 @@
+"""The terminal's summary: ten lines, the decision first, the worst cells, what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.gate.outputs.terminal import LINE, LINES, summary
+from reports.gate.procedure import Verdict
+from reports.gate.report import Decision, GateReport
+from tests.unit.gate_samples import (
+    EMPTY,
+    EVERYTHING,
+    FASTER,
+    SAME,
+    SLOWER,
+    UNDECIDED,
+    UNKNOWN_NUMBERS,
+    UNMEASURED,
+    cell,
+    hostile,
+    large,
+    report,
+)
+
+REPORTS = [EVERYTHING, EMPTY, UNKNOWN_NUMBERS, hostile(), large(100), report(SAME), report(UNDECIDED, decision=Decision.INCONCLUSIVE)]
+
+
+def lines(found: GateReport) -> list[str]:
+    return summary(found, "results/gate-1/gate.md").split("\n")
+
+
+@pytest.mark.parametrize("found", REPORTS)
+def test_it_is_at_most_ten_printable_lines_that_are_short(found: GateReport) -> None:
+    shown = lines(found)
+    assert len(shown) <= LINES
+    assert all(line.isprintable() and line == line.strip() for line in shown)
+    assert all(len(line) <= LINE for line in shown if not line.startswith("next: "))
+
+
+def test_the_decision_is_first_and_the_worst_cell_before_the_others() -> None:
+    shown = lines(EVERYTHING)
+    assert shown[0] == "REGRESSED: the reason"
+    assert shown[1] == "cpu@2 beside cpu@1: 9 cells: 2 regressed, 2 inconclusive, 1 improved, 3 equivalent, 1 excused"
+    assert shown[2] == "31 blocks, 62 launches, 65 min, 1 voided, 1 warning, 1 cell that should fail and pass, 1 new cell, 1 note"
+    assert shown[3] == ("micro/softmax: +4.1 % (90 % interval +3.2 to +5.0), 15 fresh paired launches, Holm p = 0.004: regressed")
+    assert shown[-2] == f"next: {SLOWER.replay}"
+    assert shown[-1] == "details: results/gate-1/gate.md"
+
+
+def test_cells_that_have_no_line_are_counted() -> None:
+    found = report(*[cell(f"micro/{index}", Verdict.REGRESSED) for index in range(12)], UNDECIDED, FASTER, decision=Decision.REGRESSED)
+    shown = lines(found)
+    assert len(shown) == LINES
+    assert sum(line.endswith(": regressed") for line in shown) == 4
+    assert "and 8 more regressed, 1 more inconclusive, 1 more improved" in shown
+
+
+def test_words_that_all_cells_share_are_left_out_unless_there_is_one_cell() -> None:
+    assert any(line.startswith("micro/topk: ") for line in lines(report(SLOWER, UNDECIDED, decision=Decision.REGRESSED)))
+    alone = lines(report(SLOWER, decision=Decision.REGRESSED))
+    assert any(line.startswith("micro/softmax inductor cpu inference") for line in alone)
+
+
+def test_a_pass_asks_for_nothing() -> None:
+    shown = lines(report(SAME, FASTER))
+    assert shown[0].startswith("PASS: ")
+    assert not any(line.startswith("next: ") for line in shown)
+
+
+def test_what_is_not_decided_says_what_it_takes() -> None:
+    assert "31 blocks" in lines(report(UNDECIDED, decision=Decision.INCONCLUSIVE))[-2]
+    assert "mend" in lines(report(UNMEASURED, decision=Decision.INCONCLUSIVE))[-2]
+    capped = report(UNDECIDED, decision=Decision.INCONCLUSIVE, capped="the baseline is a stored run")
+    assert lines(capped)[-2] == "next: measure both images now, in one gate: the baseline is a stored run"
+
+
+def test_an_empty_report_counts_no_cells() -> None:
+    assert lines(EMPTY)[1].endswith("no cells")
