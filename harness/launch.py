@@ -123,13 +123,16 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
 
 
 def _warm_up(launch: Launch) -> None:
-    """What backends do once per cache. One that fails is passed over: the cells will say why."""
+    """What backends do once per cache. One that fails is passed over: the cells will say why. So is one whose options are all wrong."""
     spec = launch.spec
     for name, device in dict.fromkeys((cell.backend, cell.device) for cell in spec.cells):
         if name in catalog.WARM_UPS:
             target = cast("Callable[[str], None]", catalog.load(catalog.WARM_UPS[name]))
+            cells = [cell for cell in spec.cells if (cell.backend, cell.device) == (name, device)]
 
-            def warm(target: Callable[[str], None] = target, device: str = device) -> None:
+            def warm(target: Callable[[str], None] = target, device: str = device, cells: list[Cell] = cells) -> None:
+                if not any(map(_is_supported, cells)):
+                    return
                 if spec.fresh_caches:
                     caches.use(launch.first_caches)
                 target(device)
@@ -137,6 +140,18 @@ def _warm_up(launch: Launch) -> None:
             log = launch.directory / LOGS / "warm-up.log"
             ended = run_process(warm, timeout_seconds=spec.timeout_seconds, log=log, stop=launch.stop)
             print(f"warm-up of {name} on {device} ({ended.wall_seconds:.1f} s)", flush=True)
+
+
+def _is_supported(cell: Cell) -> bool:
+    """Whether its backend takes it: in a process of its own, which a backend may change."""
+    from harness.protocols import Unsupported
+    from harness.worker import backend_of
+
+    try:
+        backend_of(cell, Path)
+    except Unsupported:
+        return False
+    return True
 
 
 def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:

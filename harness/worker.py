@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import random
 import re
 import time
@@ -59,6 +60,8 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
             traceback.print_exc()
         status = _status_of(error, phase.name)
         reason = f"{type(error).__name__} ({phase.name}): {_text(error)}"
+        if status == Status.FAIL_TO_RUN and (package := lacking(error)) is not None:
+            status, reason = Status.UNSUPPORTED, f"{cell.backend} needs the package {package}, which this image does not have"
     journal.finish(status, reason)
 
 
@@ -78,7 +81,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
 
     phase("load")
     clock = _clock(cell.device, spec.sampling)
-    backend = _backend(cell, journal.artifact)
+    backend = backend_of(cell, journal.artifact)
     subject = _workload(cell).load(
         device=cell.device,
         precision=cell.precision,
@@ -139,6 +142,22 @@ def _status_of(error: BaseException, phase: str) -> str:
     return _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
 
 
+def lacking(error: BaseException) -> str | None:
+    """The package whose absence is behind an error, however often it was wrapped; None where it is another."""
+    seen: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        each = queue.pop()
+        if each is None or each in seen:
+            continue
+        if isinstance(each, ModuleNotFoundError) and each.name and importlib.util.find_spec(each.name.partition(".")[0]) is None:
+            return each.name.partition(".")[0]
+        seen.append(each)
+        # torch's own wrapping of a backend's error is an attribute.
+        queue += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
+    return None
+
+
 def _clock(device: str, sampling: Sampling) -> Clock:
     reference = catalog.CLOCKS.get(device)
     if reference is None:
@@ -158,7 +177,8 @@ def _why_no_gpu() -> str:
     return "the driver lists none"
 
 
-def _backend(cell: Cell, artifact: Artifacts) -> Backend:
+def backend_of(cell: Cell, artifact: Artifacts) -> Backend:
+    """The backend that a cell asks for. Raises Unsupported for one that the harness, the device or the image does not have, and for its options."""
     try:
         reference = catalog.backend_reference(cell.backend)
     except KeyError:

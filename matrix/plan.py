@@ -88,7 +88,7 @@ class Plan:
 
 
 def choose_image(text: str, matrix: Matrix, settings_of: str) -> PlannedImage:
-    """``NAME``, ``NAME@VERSION`` or ``docker://REF`` (with the settings of the image ``settings_of``). Raises SelectionError."""
+    """``NAME`` (its first version, where it has some), ``NAME@VERSION`` or ``docker://REF`` (with the settings of the image ``settings_of``). Raises SelectionError."""
     if text == DOCKER_PREFIX:
         raise SelectionError(f"{DOCKER_PREFIX} names no image\n  next: {DOCKER_PREFIX}REF, as in {DOCKER_PREFIX}pytorch/pytorch:latest")
     if text.startswith(DOCKER_PREFIX):
@@ -103,7 +103,8 @@ def choose_image(text: str, matrix: Matrix, settings_of: str) -> PlannedImage:
         raise SelectionError(
             f"the image {name} has no version {version!r}{nearest(version, versions)}\n  next: see [images.{name}.versions]"
         )
-    return PlannedImage(name=name, version=version)
+    # The default under its own name: it is the same image, and has one label.
+    return PlannedImage(name=name, version=version or next(iter(versions), ""))
 
 
 def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selection) -> Plan:

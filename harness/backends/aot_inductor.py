@@ -17,6 +17,7 @@ import torch
 from harness.backends.exporting import Exported, export, require_inference
 from harness.backends.inductor import generated_code, require_cpp_compiler
 from harness.backends.inductor_options import checked_options
+from harness.catalog import OPTIONS
 from harness.cell import Cell
 from harness.protocols import Artifacts, Backend, Evidence, NoEvidence, Outputs, Subject, Unsupported
 
@@ -38,7 +39,7 @@ class AotInductor(Backend):
         for name in OURS:
             if name in options:
                 raise Unsupported(f"aot-inductor sets {name} itself")
-        self._options: dict[str, Any] = dict(checked_options(options))
+        self._options: dict[str, Any] = dict(checked_options(options, own=OPTIONS.get(cell.backend, ())))
         require_cpp_compiler("aot-inductor")
         self._cell = cell
         self._exported: Exported | None = None

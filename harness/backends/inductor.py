@@ -11,6 +11,7 @@ from torch._dynamo.utils import counters
 from harness.backends.cuda_graphs import captured_graphs, skip_reasons
 from harness.backends.dynamo import CALLS_UNTIL_FINAL, Dynamo
 from harness.backends.inductor_options import checked_options, mode_options
+from harness.catalog import OPTIONS
 from harness.cell import Cell
 from harness.choice import Value
 from harness.protocols import Artifacts, Evidence, NoEvidence, Unsupported
@@ -27,7 +28,7 @@ class Inductor(Dynamo):
         """defaults: options that the cell's mode and own options take the place of."""
         options = dict(cell.options)
         self._mode = str(options.pop("mode", "default"))
-        effective = {**(defaults or {}), **mode_options(self._mode), **checked_options(options)}
+        effective = {**(defaults or {}), **mode_options(self._mode), **checked_options(options, own=OPTIONS.get(cell.backend, ()))}
         super().__init__(cell, artifact, options=effective)
         if cell.device == "cpu":
             require_cpp_compiler("inductor on a CPU")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
@@ -23,15 +23,18 @@ def mode_options(mode: str) -> dict[str, object]:
     return dict(modes[mode])
 
 
-def checked_options(options: Mapping[str, Value]) -> dict[str, Value]:
-    """The options in the types that inductor wants. Raises Unsupported for names that it does not have, and for values of another type."""
+def checked_options(options: Mapping[str, Value], *, own: Iterable[str] = ()) -> dict[str, Value]:
+    """The options in the types that inductor wants. Raises Unsupported for names that it does not have, and for values of another type.
+
+    own: names of options that the backend has beside inductor's, to be suggested too.
+    """
     from torch._inductor import config
 
     known = config.get_config_copy()
     checked = {}
     for name, value in options.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name, [*own, *known], n=1)
             meant = f"did you mean {close[0]!r}?" if close else f"it has {len(known)} others"
             raise Unsupported(f"torch._inductor.config of torch {torch.__version__} has no {name!r}; {meant}")
         checked[name] = _converted(name, value, config.get_type(name))  # type: ignore[attr-defined]

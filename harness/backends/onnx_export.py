@@ -116,7 +116,7 @@ class Exported:
 def export(subject: Subject, request: Request, folder: Path) -> Exported:
     """Write the model to ``folder``, which must be empty; weights beyond protobuf's 2 GB lie beside it.
 
-    Raises Unsupported for a workload that changes its inputs or buffers, and whatever the exporter raises.
+    Raises Unsupported for a workload that changes its inputs or buffers, and for an opset that the exporter does not keep to; and whatever the exporter raises.
     """
     inputs = tensors_of(subject.inputs)
     names = tuple(f"input_{index}" for index in range(len(inputs)))
@@ -132,6 +132,12 @@ def export(subject: Subject, request: Request, folder: Path) -> Exported:
             f"the workload changes {', '.join(sorted(form.changed))} in place, and an ONNX graph has no state: only its outputs would be right"
         )
     graph = need("onnx").load(str(path), load_external_data=False)
+    opset = next(each.version for each in graph.opset_import if each.domain in ("", "ai.onnx"))
+    if request.opset is not None and opset != request.opset:
+        # It only says so where it logs.
+        raise Unsupported(
+            f"opset = {request.opset}: the {request.exporter} exporter of torch {torch.__version__} writes this model in opset {opset} all the same"
+        )
     operators: dict[str, int] = {}
     for node in graph.graph.node:
         kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
@@ -142,7 +148,7 @@ def export(subject: Subject, request: Request, folder: Path) -> Exported:
         form=form,
         seconds=seconds,
         bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
-        opset=next(opset.version for opset in graph.opset_import if opset.domain in ("", "ai.onnx")),
+        opset=opset,
         operators=operators,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,6 +56,8 @@ class BoundCall:
         self._form = exported.form
         self._positions = _positions(session, exported.inputs)
         self._bound: tuple[tuple[torch.Tensor, int], ...] | None = None
+        self._somewhere: dict[torch.device, torch.Tensor] = {}
+        """A place on each device for what is empty: ONNX Runtime wants one, and reads nothing there."""
         self._copies: list[tuple[torch.Tensor, torch.Tensor]] = []
         metas = session.get_outputs()
         self._names = [meta.name for meta in metas]
@@ -64,6 +67,8 @@ class BoundCall:
             for meta, device in zip(metas, exported.form.devices, strict=True)
             if meta.name not in self._positions
         }
+        if not self._outputs:
+            raise Unsupported("the exported graph returns its inputs and nothing else: onnxruntime has nothing to run")
         self._static = all(output.buffer is not None for output in self._outputs.values())
         self._results: Outputs = None
 
@@ -109,8 +114,9 @@ class BoundCall:
                 copy = torch.empty_like(tensor, memory_format=torch.contiguous_format)
                 self._copies.append((tensor, copy))
                 tensor = copy
+            address = tensor.data_ptr() or self._somewhere.setdefault(tensor.device, torch.empty(1, device=tensor.device)).data_ptr()
             self._binding.bind_input(
-                name, tensor.device.type, tensor.device.index or 0, element_type(tensor.dtype), tuple(tensor.shape), tensor.data_ptr()
+                name, tensor.device.type, tensor.device.index or 0, element_type(tensor.dtype), tuple(tensor.shape), address
             )
         self._bind_outputs()
         self._bound = tuple((leaf, leaf.data_ptr()) for leaf in leaves)
@@ -141,15 +147,19 @@ class _Output:
         self._dtype = _OF_NAME[meta.type]
         self.buffer: torch.Tensor | None = None
         """None where its shape is known only after a call."""
+        self._address = 0
         if all(isinstance(size, int) for size in meta.shape):
-            self.buffer = torch.empty(meta.shape, dtype=self._dtype, device=device)
+            # One element at least: an empty tensor is nowhere, and ONNX Runtime wants a place for it all the same.
+            self._place = torch.empty(max(1, math.prod(meta.shape)), dtype=self._dtype, device=device)
+            self._address = self._place.data_ptr()
+            self.buffer = self._place[: math.prod(meta.shape)].view(meta.shape)
 
     def bind(self, binding: Any) -> None:
         place = (self.name, self._device.type, self._device.index or 0)
         if self.buffer is None:
             binding.bind_output(*place)
         else:
-            binding.bind_output(*place, element_type(self.buffer.dtype), tuple(self.buffer.shape), self.buffer.data_ptr())
+            binding.bind_output(*place, element_type(self.buffer.dtype), tuple(self.buffer.shape), self._address)
 
     def tensor(self, value: Any) -> torch.Tensor:
         if self.buffer is not None:

@@ -25,10 +25,38 @@ from typing import Any
 
 from harness.backends.dynamo import Dynamo
 from harness.cell import Cell
-from harness.protocols import Artifacts, Backend, Call, Evidence, NoEvidence, Outputs, Subject, Unsupported
+from harness.protocols import Artifacts, Backend, Call, Evidence, FellBack, NoEvidence, Outputs, Subject, Unsupported
 from harness.records import Warn
 
 NANOSECONDS = 1e-9
+LOWERED = "xla::"
+"""Before the names of operators in torch_xla's counters."""
+_STEMS = [
+    "_copy_from",
+    "_propagate_xla_data",
+    "_to_copy",
+    "_to_cpu",
+    "_unsafe_view",
+    "alias",
+    "arange",
+    "clone",
+    "detach",
+    "empty",
+    "empty_strided",
+    "expand",
+    "fill_",
+    "full",
+    "ones",
+    "select",
+    "slice",
+    "squeeze",
+    "unsqueeze",
+    "view",
+    "zeros",
+    "zero_",
+]
+NO_WORK = frozenset(f"{stem}{suffix}" for stem in _STEMS for suffix in ("", "_copy", "_copy_symint", "_out", "_symint"))
+"""Operators that move values, name them anew or make them up: what is left of a workload whose own operators ran on the host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +69,13 @@ class Counts:
     executed: int
     fallbacks: tuple[str, ...]
     """Operators that XLA does not have: torch computed them on the host."""
+    lowered: tuple[str, ...]
+    """Operators that became part of XLA's graphs."""
+
+    def require_work(self) -> None:
+        """Raises FellBack where XLA had nothing to do but to hand values to the host and back."""
+        if self.fallbacks and NO_WORK.issuperset(self.lowered):
+            raise FellBack(f"XLA has none of the workload's operators ({', '.join(self.fallbacks)}): the host computed them")
 
     @property
     def found(self) -> int:
@@ -70,6 +105,7 @@ class LazyTensors(Backend):
         first, now = self._metrics.of_first_call(), self._metrics.read()
         if first.executed == 0:
             raise NoEvidence("XLA executed no graph of this call")
+        first.require_work()
         # What eager has left compiled takes no time here: it is no compilation that could be reported.
         self.compiles = first.compiled > 0
         again = now.compiled - first.compiled
@@ -108,6 +144,7 @@ class OpenXla(Dynamo):
         first, now = self._metrics.of_first_call(), self._metrics.read()
         if first.executed == 0:
             raise NoEvidence("dynamo captured graphs, and XLA executed none")
+        now.require_work()
         recompiles = (captured.columns.get("recompiles") or 0) + now.compiled - first.compiled
         return Evidence(
             columns={**captured.columns, "recompiles": recompiles, "cache_hits": first.found, "cache_misses": first.compiled},
@@ -164,6 +201,7 @@ class Metrics:
             compile_seconds=nanoseconds * NANOSECONDS,
             executed=self._total("ExecuteTime")[0],
             fallbacks=tuple(sorted(self._metrics.executed_fallback_ops())),
+            lowered=tuple(sorted(name.removeprefix(LOWERED) for name in self._metrics.counter_names() if name.startswith(LOWERED))),
         )
 
     def details(self, counts: Counts) -> dict[str, object]:

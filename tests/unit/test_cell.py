@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cell import Cell, LaunchSpec, Sampling
+from harness.worker import lacking
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 CELLS = st.builds(
@@ -52,3 +53,15 @@ def test_a_specification_of_another_schema_is_refused() -> None:
     data = {**json.loads(spec().to_json()), "schema": 99}
     with pytest.raises(ValueError, match="schema 99"):
         LaunchSpec.from_json(json.dumps(data))
+
+
+def test_a_package_that_is_not_there_is_named_however_it_is_wrapped() -> None:
+    absent = ModuleNotFoundError("No module named 'torch_ylab'", name="torch_ylab.core")
+    wrapped = RuntimeError("backend='x' raised")
+    wrapped.inner_exception = absent  # type: ignore[attr-defined]
+    outer = ValueError("again")
+    outer.__cause__ = wrapped
+    assert lacking(outer) == "torch_ylab"
+    # A package that is there and lacks a part is somebody's mistake.
+    assert lacking(ModuleNotFoundError("No module named 'json.core'", name="json.core")) is None
+    assert lacking(ValueError("x")) is None

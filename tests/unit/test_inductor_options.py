@@ -34,6 +34,11 @@ def test_a_mistake_is_named(name: str, value: Value, says: str) -> None:
     assert says in str(error.value)
 
 
+def test_options_of_the_backend_s_own_are_suggested_too() -> None:
+    with pytest.raises(Unsupported, match="did you mean 'keep'"):
+        checked_options({"kep": True}, own=("keep",))
+
+
 def test_modes_are_sets_of_options() -> None:
     assert mode_options("default") == {}
     assert mode_options("reduce-overhead") == {"triton.cudagraphs": True}

@@ -258,6 +258,30 @@ def test_evidence_is_the_provider_of_every_node(prepared: Callable[..., Fixture]
     assert not fixture.backend._exported.path.exists()
 
 
+@pytest.mark.parametrize("opset", [0, 99])
+def test_an_opset_that_the_exporter_does_not_keep_to_is_unsupported(prepared: Callable[..., Fixture], opset: int) -> None:
+    with pytest.raises(Unsupported, match=f"opset = {opset}: the dynamo exporter"):
+        prepared(nn.Softmax(dim=-1), torch.randn(2, 8), opset=opset)
+
+
+class EmptyOutput(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x[:0] + 1, x.sin()
+
+
+@BOTH
+def test_what_is_empty_has_a_place_all_the_same(prepared: Callable[..., Fixture], exporter: str) -> None:
+    fixture = prepared(EmptyOutput(), torch.randn(3, 4), exporter=exporter)
+    assert_same(fixture.run(), fixture.eager())
+    empty = prepared(Sum(), torch.ones(0, 2), torch.ones(0, 2), exporter=exporter)
+    assert_same(empty.run(), empty.eager())
+
+
+def test_a_graph_that_returns_its_inputs_is_nothing_to_run(prepared: Callable[..., Fixture]) -> None:
+    with pytest.raises(Unsupported, match="returns its inputs and nothing else"):
+        prepared(nn.Identity(), torch.randn(3), exporter="dynamo-inlined")
+
+
 def test_without_the_option_a_session_has_as_many_threads_as_torch(prepared: Callable[..., Fixture]) -> None:
     fixture = prepared(Sum(), torch.ones(2), torch.ones(2))
     assert fixture.backend._call.session.get_session_options().intra_op_num_threads == torch.get_num_threads()

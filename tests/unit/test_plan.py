@@ -114,6 +114,9 @@ def test_two_files_of_one_name_are_two_meanings() -> None:
 def test_images_by_name_version_and_reference() -> None:
     assert choose_image("cpu", MATRIX, "cpu") == CPU
     assert choose_image("docker://x/y:1", MATRIX, "cpu") == PlannedImage(name="cpu", reference="x/y:1")
+    versions = MATRIX.images["cpu"].model_copy(update={"versions": {"2.15": "a.lock", "2.14": "b.lock"}})
+    two = MATRIX.model_copy(update={"images": {"cpu": versions}})
+    assert choose_image("cpu", two, "cpu") == choose_image("cpu@2.15", two, "cpu"), "the default has one name"
     with pytest.raises(SelectionError, match="no version"):
         choose_image("cpu@9", MATRIX, "cpu")
     with pytest.raises(SelectionError, match="did you mean 'cpu'"):

@@ -13,7 +13,10 @@ Tensors = list[torch.Tensor]
 class AdamStep(nn.Module):
     """Adam (Kingma and Ba 2014), one step with bias correction for its tenth: (parameters, gradients, moments) -> new ones."""
 
-    rate, beta1, beta2, epsilon, step = 1e-3, 0.9, 0.999, 1e-8, 10
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the instance: TorchScript does not see a class's attributes.
+        self.rate, self.beta1, self.beta2, self.epsilon, self.step = 1e-3, 0.9, 0.999, 1e-8, 10
 
     def forward(self, parameters: Tensors, gradients: Tensors, first: Tensors, second: Tensors) -> tuple[Tensors, Tensors, Tensors]:
         first = list(torch._foreach_lerp(first, gradients, 1 - self.beta1))
