@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import catalog
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
-from matrix.config import PATH_PREFIX, Image, Matrix, Rule
+from matrix.config import PATH_PREFIX, Image, MarginRule, Matrix, Rule
 from matrix.errors import SelectionError
 
 DOCKER_PREFIX = "docker://"
@@ -71,6 +71,10 @@ class Launch:
     index: int
     image: PlannedImage
     cells: tuple[Cell, ...]
+    block: int | None = None
+    """Of the gate: launches of a block are compared with each other."""
+    side: str = ""
+    """Of the gate: ``baseline`` or ``candidate``. The label does not say it where an image is compared with itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,7 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
     for image in images:
         if image.label in cells:
             raise SelectionError(f"the image {image.label} is named twice\n  next: name it once, with --launches 2 for two launches")
-        kept, left_out = _cells(matrix, image, selection)
+        kept, left_out = cells_of(matrix, image, selection)
         cells[image.label] = kept
         excluded.extend(left_out)
     if not any(cells.values()):
@@ -135,7 +139,8 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
     return Plan(seed=seed, launches=tuple(planned), excluded=tuple(excluded))
 
 
-def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
+def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
+    """The cells of one image, and those that a rule leaves out. Raises SelectionError where a name or pattern is wrong."""
     settings = matrix.images[image.name]
     product = list(_product(matrix, settings, selection))
     product.extend(_included(matrix, image, settings, selection))
@@ -148,14 +153,14 @@ def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[t
     excluded: list[Excluded] = []
     kept: list[Cell] = []
     for cell in found:
-        reason = next((rule.reason for rule in matrix.exclude if _matches(rule, image, cell)), None)
+        reason = next((rule.reason for rule in matrix.exclude if matches(rule, image, cell)), None)
         if reason is not None:
             excluded.append(Excluded(image=image.label, cell=cell.id, reason=reason))
         else:
             kept.append(cell)
     kept = _narrow(kept, selection)
     selected = {cell.id for cell in _narrow(list(found), selection)}
-    return tuple(_partition(kept, selection.partition)), [item for item in excluded if item.cell in selected]
+    return tuple(partitioned(kept, selection.partition)), [item for item in excluded if item.cell in selected]
 
 
 def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[Cell]:
@@ -277,7 +282,8 @@ def _require_one_meaning(cells: Iterable[Cell]) -> None:
         meanings[cell.id] = cell
 
 
-def _matches(rule: Rule, image: PlannedImage, cell: Cell) -> bool:
+def matches(rule: Rule | MarginRule, image: PlannedImage, cell: Cell) -> bool:
+    """Whether a rule of the configuration names a cell of an image."""
     return (
         (not rule.image or image.name in rule.image)
         and (not rule.workload or _named(cell.workload, rule.workload))
@@ -319,7 +325,7 @@ def _regex(text: str, option: str) -> re.Pattern[str]:
         raise SelectionError(f"{option} {text!r} is not a regular expression: {error}") from None
 
 
-def _partition(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:
+def partitioned(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:
     """The I-th of N parts whose sizes differ by one at most; the N parts together are all cells."""
     if partition is None:
         return cells
