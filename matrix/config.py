@@ -5,19 +5,16 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
-import tomllib
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness import catalog
 from harness.cell import PATH_SUITE
 from harness.choice import nearest, parse_choice
-from matrix.errors import ConfigError
 from matrix.gpus import parse_gpus
-from matrix.locate import line_numbers, line_of
+from matrix.toml_files import check, decode, read_source
 
 FILE_NAME = "matrix.toml"
 PATH_PREFIX = f"{PATH_SUITE}:"
@@ -29,8 +26,6 @@ LONGEST_SECONDS = 7 * 24 * 3600.0
 
 TAKEN_PATHS = ("/benchmatrix", "/out", "/tmp", "/proc", "/sys", "/dev")  # noqa: S108  # inside of containers
 """Of every container."""
-
-_QUOTED = re.compile("'([^']+)'")
 
 Mode = Literal["inference", "training"]
 Precision = Literal["float32", "float16", "bfloat16", "amp"]
@@ -317,64 +312,11 @@ class Matrix(Model):
 
 def load_matrix(path: Path) -> Matrix:
     """Read and check matrix.toml. ConfigError has a line ``FILE:LINE: path: what is wrong`` for each mistake."""
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}:1: cannot be read: {error}") from None
-    return parse_matrix(source, path.name)
+    return parse_matrix(read_source(path), path.name)
 
 
 def parse_matrix(source: str, name: str = FILE_NAME) -> Matrix:
     """The same from text. Pure."""
-    try:
-        data = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        line = found[1] if found else str(source.count("\n") + 1)
-        raise ConfigError(f"{name}:{line}: not TOML: {error}") from None
+    data = decode(source, name)
     known = {key: tuple(data[key]) if isinstance(data.get(key), dict) else () for key in ("suites", "images")}
-    try:
-        return Matrix.model_validate(_tuples(data), context=known)
-    except ValidationError as error:
-        lines = line_numbers(source)
-        messages = sorted((line_of(e["loc"], lines), _text(e["loc"], e)) for e in error.errors())
-        raise ConfigError("\n".join(f"{name}:{line}: {text}" for line, text in messages)) from None
-
-
-def _tuples(value: Any) -> Any:
-    """TOML's arrays as tuples: the models are frozen, and strict about it."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    return value
-
-
-def _text(path: tuple[str | int, ...], error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in path if part != "[key]") or "the file"
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key{nearest(str(path[-1]), _keys_at(path[:-1]))}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{where}: missing"
-    if error["type"] == "literal_error" and isinstance(error["input"], str):
-        return f"{where}: unknown name {error['input']!r}{nearest(error['input'], _QUOTED.findall(message))}"
-    shown = (
-        f" (found {error['input']!r})" if isinstance(error["input"], str | int | float | bool) and "Value error" not in error["msg"] else ""
-    )
-    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _keys_at(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model at this place of the file has."""
-    found: Any = Matrix
-    for part in path:
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            found = found.model_fields[str(part)].annotation
-        elif get_origin(found) is dict:
-            found = get_args(found)[1]
-        elif get_origin(found) is tuple:
-            found = get_args(found)[0]
-        else:
-            return []
-    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []
+    return check(Matrix, data, source=source, name=name, context=known)

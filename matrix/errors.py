@@ -11,7 +11,7 @@ INCOMPLETE = 4
 
 
 class ConfigError(UserError):
-    """matrix.toml has mistakes; the text has a line for each."""
+    """matrix.toml, or a file beside it, has mistakes; the text has a line for each."""
 
     exit_code = 2
 

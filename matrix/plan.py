@@ -153,7 +153,7 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     excluded: list[Excluded] = []
     kept: list[Cell] = []
     for cell in found:
-        reason = next((rule.reason for rule in matrix.exclude if matches(rule, image, cell)), None)
+        reason = next((rule.reason for rule in matrix.exclude if matches(rule, image.name, cell)), None)
         if reason is not None:
             excluded.append(Excluded(image=image.label, cell=cell.id, reason=reason))
         else:
@@ -282,10 +282,10 @@ def _require_one_meaning(cells: Iterable[Cell]) -> None:
         meanings[cell.id] = cell
 
 
-def matches(rule: Rule | MarginRule, image: PlannedImage, cell: Cell) -> bool:
-    """Whether a rule of the configuration names a cell of an image."""
+def matches(rule: Rule | MarginRule, image: str, cell: Cell) -> bool:
+    """Whether a rule is about this cell of this image (its name in the configuration)."""
     return (
-        (not rule.image or image.name in rule.image)
+        (not rule.image or image in rule.image)
         and (not rule.workload or _named(cell.workload, rule.workload))
         and (not rule.backend or _is_of(cell, rule.backend))
         and (not rule.mode or cell.mode in rule.mode)

@@ -255,10 +255,15 @@ def latest_run(results: Path) -> Path:
 
 
 def write_json(path: Path, content: object) -> None:
+    """As ``write_text``."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: Path, content: str) -> None:
     """Replace a file as a whole: a reader sees the old one or the new one."""
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports import format as formats
 from reports.compare import Comparison
 from reports.load import QUARANTINE_LIMIT, Loaded, Source
+from reports.manifest import entries, mapping
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "report.html.j2"
@@ -32,7 +31,7 @@ def render(loaded: Loaded, comparison: Comparison, made_at: datetime.datetime) -
         sources=[{"name": source.name, "missing": source.missing, "facts": facts(source)} for source in loaded.sources],
         quarantined=loaded.quarantined[:QUARANTINE_LIMIT],
         quarantined_count=len(loaded.quarantined),
-        excluded=[item for source in loaded.sources for item in _list(source.manifest, "excluded")],
+        excluded=[item for source in loaded.sources for item in entries(source.manifest, "excluded")],
     )
 
 
@@ -46,13 +45,13 @@ def facts(source: Source) -> list[tuple[str, str]]:
             found.append((name, str(value)))
 
     add("state", manifest.get("state"))
-    add("engine", " ".join(str(value) for value in _mapping(manifest, "engine").values()))
+    add("engine", " ".join(str(value) for value in mapping(manifest, "engine").values()))
     add("seed", manifest.get("seed"))
     add("harness", str(manifest.get("harness_sha256", ""))[:12])
     add("revision", manifest.get("revision"))
     command = manifest.get("command")
     add("command", " ".join(map(str, command)) if isinstance(command, list) else command)
-    for image in _list(manifest, "images"):
+    for image in entries(manifest, "images"):
         size = image.get("size_bytes")
         add(
             f"image {image.get('label', '')}",
@@ -60,22 +59,12 @@ def facts(source: Source) -> list[tuple[str, str]]:
         )
     # Starts of one image on one machine say the same: each is shown once.
     starts: dict[tuple[str, str], None] = {}
-    for start in _list(manifest, "starts"):
-        packages = _mapping(start, "packages")
+    for start in entries(manifest, "starts"):
+        packages = mapping(start, "packages")
         versions = ", ".join(f"{name} {packages[name]}" for name in SHOWN_PACKAGES if name in packages)
-        machine = ", ".join(f"{name} {value}" for name, value in _mapping(start, "machine").items())
+        machine = ", ".join(f"{name} {value}" for name, value in mapping(start, "machine").items())
         starts[f"inside {start.get('image', '')}", f"Python {start.get('python', '?')}, {versions}"] = None
         starts["machine", machine] = None
     for name, text in starts:
         add(name, text)
     return found
-
-
-def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = data.get(key)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
