@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 ABSENT = ""
@@ -37,3 +39,13 @@ def percent(share: float | None) -> str:
 
 def error(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.1e}"
+
+
+def span(seconds: float | None) -> str:
+    """How long something took, for people: "42 s", "38 min", "2 h 05 min"."""
+    if seconds is None or not math.isfinite(seconds):
+        return ABSENT
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

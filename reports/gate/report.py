@@ -111,8 +111,9 @@ class Placebo:
 
     effect: float
     """As 0.001."""
-    low: float
-    high: float
+    low: float | None
+    """Bounds of the two-sided interval at ``1 - 2 alpha``; None where they are infinite."""
+    high: float | None
     differences: int
 
 
