@@ -37,6 +37,4 @@ def block_of(launches: tuple[Launch, Launch], rows: Launches) -> Block:
     """The rows of a block's launches."""
     first, _ = launches
     by_side = {launch.side: rows.get(launch.index, {}) for launch in launches}
-    return Block(
-        index=first.index // 2, baseline=by_side[BASELINE], candidate=by_side[CANDIDATE], candidate_first=first.side == CANDIDATE
-    )
+    return Block(index=first.index // 2, baseline=by_side[BASELINE], candidate=by_side[CANDIDATE], candidate_first=first.side == CANDIDATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,21 +23,27 @@ class Launched:
     passing: tuple[tuple[AnyRow | None, ...], ...]
     """By cell and block: the row where it counts and passes."""
 
+    def of(self, cells: Sequence[int]) -> Launched:
+        return Launched(counting=tuple(self.counting[cell] for cell in cells), passing=tuple(self.passing[cell] for cell in cells))
+
     def values(self, value: Callable[[AnyRow], float | None]) -> Floats:
         """A number of the rows that pass; shape (cells, blocks), NaN where there is none."""
-        found = [[np.nan if row is None or (number := value(row)) is None else number for row in rows] for rows in self.passing]
-        return np.array(found, dtype=np.float64).reshape(len(self.passing), -1)
+        return _array([[None if row is None else value(row) for row in rows] for rows in self.passing])
 
     def seconds(self, device: Sequence[bool]) -> Floats:
         """Latencies, each cell's by its clock; device: whether that is the device's. Shape (cells, blocks)."""
-        by_host, by_device = (self.values(lambda row, clock=clock: latency(row, clock)) for clock in (HOST, DEVICE))  # type: ignore[misc]
-        return np.where(np.asarray(device, dtype=bool)[:, None], by_device, by_host)
+        read = {True: functools.partial(latency, clock=DEVICE), False: functools.partial(latency, clock=HOST)}
+        return _array([[None if row is None else read[by](row) for row in rows] for by, rows in zip(device, self.passing, strict=True)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     baseline: Launched
     candidate: Launched
+
+    def of(self, cells: Sequence[int]) -> Evidence:
+        """Of some cells, by their places."""
+        return Evidence(baseline=self.baseline.of(cells), candidate=self.candidate.of(cells))
 
 
 def gather(cells: Sequence[str], blocks: Sequence[Block], clocks: Mapping[str, str], limits: Limits) -> Evidence:
@@ -50,7 +57,14 @@ def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], cl
     counting, passing = [], []
     for cell in cells:
         clock = clocks.get(cell, HOST)
-        rows = [row if row is not None and not reason_to_void(row, clock, limits) else None for row in (rows.get(cell) for rows in launches)]
+        rows = [
+            row if row is not None and not reason_to_void(row, clock, limits) else None for row in (rows.get(cell) for rows in launches)
+        ]
         counting.append(tuple(row for row in rows if row is not None))
         passing.append(tuple(row if row is not None and row.status == Status.PASS else None for row in rows))
     return Launched(counting=tuple(counting), passing=tuple(passing))
+
+
+def _array(values: Sequence[Sequence[float | None]]) -> Floats:
+    """NaN for None."""
+    return np.array(values, dtype=np.float64).reshape(len(values), -1)

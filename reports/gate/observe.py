@@ -102,7 +102,7 @@ def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:
         return "lost: there is no row"
     if row.status in NEVER_MEASURED:
         return f"lost: {row.reason or row.status}"
-    if Warn.THROTTLED in row.warnings.split(";"):
+    if row.warnings and Warn.THROTTLED in row.warnings.split(";"):
         return f"throttled{f' ({row.throttle_reasons})' if row.throttle_reasons else ''}"
     if row.other_gpu_processes:
         return f"contended: {row.other_gpu_processes} other processes on the GPU"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,9 @@ class Record(NamedTuple):
     image_bytes: int | None = None
 
 
+BATCH = 256
+"""Lines that are parsed together: as many as a processor's cache holds."""
+
 AnyRow = Record | Row
 Launches = Mapping[int, Mapping[str, AnyRow]]
 """Rows by launch and cell."""
@@ -45,64 +49,94 @@ def read_records(path: Path) -> dict[int, dict[str, Record]]:
     A line that is torn, or holds what nobody can have measured, is no row: its cell is as if it were lost.
     """
     found: dict[int, dict[str, Record]] = {}
-    for record in _records(path):
-        found.setdefault(record.launch, {}).setdefault(record.cell, record)
+    for lines in _batches(path):
+        for record in _records(lines):
+            found.setdefault(record.launch, {}).setdefault(record.cell, record)
     return found
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _batches(path: Path) -> Iterator[list[tuple[str, ...]]]:
+    """Lines of the file, as the texts of ``Record``'s columns."""
     if not path.exists():
         return
     with path.open("r", encoding="utf-8", errors="replace", newline="\n") as file:
-        lines = csv.reader(line.replace("\0", " ") for line in file if line.endswith("\n"))
-        header = next(lines, [])
+        lines = (line.rstrip("\r\n") for line in file if line.endswith("\n"))
+        header = next(lines, "").split(",")
         if not set(Record._fields) <= set(header):
             return
-        chosen = operator.itemgetter(*(header.index(column) for column in Record._fields))
-        for fields in lines:
-            if len(fields) != len(header):
-                continue
-            try:
-                record = Record._make(parse(text) for parse, text in zip(_PARSERS, chosen(fields), strict=True))
-            except ValueError:
-                continue
-            if Status.is_known(record.status):
-                yield record
+        places = [header.index(column) for column in Record._fields]
+        chosen, last = operator.itemgetter(*places), max(places)
+        texts = (chosen(fields) for fields in (_fields(line, last) for line in lines) if len(fields) > last)
+        while batch := list(itertools.islice(texts, BATCH)):
+            yield batch
 
 
-def _text(text: str) -> str:
-    return text
+def _fields(line: str, last: int) -> list[str]:
+    """The fields of a line, as far as they are needed. What is quoted mostly stands behind them, and costs more to read than all else."""
+    fields = line.split(",", last + 1)
+    quote = line.find('"')
+    if quote < 0 or (quote >= len(line) - len(fields[-1]) and len(fields) > last + 1):
+        return fields
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:
+        return []
 
 
-def _count(text: str) -> int | None:
-    value = int(text) if text else None
-    if value is not None and value < 0:
-        raise ValueError(text)
-    return value
+def _records(lines: list[tuple[str, ...]]) -> list[Record]:
+    """Column by column, which is twice as fast as line by line; the latter where a line of the batch does not read."""
+    try:
+        columns = [parse(texts) for parse, texts in zip(_PARSERS, zip(*lines, strict=True), strict=True)]
+    except ValueError:
+        return [record for line in lines for record in _records([line])] if len(lines) > 1 else []
+    return list(map(Record._make, zip(*columns, strict=True)))
 
 
-def _number(text: str) -> float | None:
-    if not text:
-        return None
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+def _texts(texts: Sequence[str]) -> Sequence[str]:
+    return texts
 
 
-def _above_zero(text: str) -> float | None:
-    value = _number(text)
-    if value is not None and value <= 0:
-        raise ValueError(text)
-    return value
+def _statuses(texts: Sequence[str]) -> Sequence[str]:
+    for status in set(texts):
+        if not Status.is_known(status):
+            raise ValueError(status)
+    return texts
 
 
-def _parser(column: str) -> Callable[[str], object]:
-    if column in {"backend_latency_seconds", "backend_device_seconds"}:
-        return _above_zero
+def _counts(texts: Sequence[str]) -> Sequence[int | None]:
+    if not any(texts):
+        return [None] * len(texts)
+    values = [int(text) if text else None for text in texts]
+    if min(filter(None, values), default=0) < 0:
+        raise ValueError("below 0")
+    return values
+
+
+def _launches(texts: Sequence[str]) -> Sequence[int]:
+    return list(map(int, texts))
+
+
+def _numbers(texts: Sequence[str], above: float = -math.inf) -> Sequence[float | None]:
+    if not any(texts):
+        return [None] * len(texts)
+    values = [float(text) if text else None for text in texts]
+    if not all(above < value < math.inf for value in values if value is not None):
+        raise ValueError(f"not above {above}, or not finite")
+    return values
+
+
+def _above_zero(texts: Sequence[str]) -> Sequence[float | None]:
+    return _numbers(texts, above=0.0)
+
+
+def _parser(column: str) -> Callable[[Sequence[str]], Sequence[object]]:
+    """From the texts of a column to its values; ValueError where one is none."""
+    special = {"launch": _launches, "status": _statuses, "backend_latency_seconds": _above_zero, "backend_device_seconds": _above_zero}
+    if column in special:
+        return special[column]
     if column in FLOAT_COLUMNS:
-        return _number
-    return _count if column in INTEGER_COLUMNS else _text
+        return _numbers
+    return _counts if column in INTEGER_COLUMNS else _texts
 
 
 _PARSERS = tuple(_parser(column) for column in Record._fields)
