@@ -100,6 +100,12 @@ for image, settings in IMAGES:
     )
 
 host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
+host_session(
+    "gate",
+    "Fail when an image is slower or wrong: -- --baseline IMAGE --candidate IMAGE (exit codes 0, 1 regressed, 3 inconclusive)",
+    "reports.gate",
+    "--end-with-parent",
+)
 host_session("doctor", "Check this host: engine, builder, GPU, driver, permissions, disk, clocks, load", "matrix", "doctor")
 host_session(
     "gate-simulation",

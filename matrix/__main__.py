@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from images.errors import UserError
 from matrix.config import load_matrix
 from matrix.errors import INCOMPLETE, INTERRUPTED
+from matrix.interrupts import end_with_parent, interruptible
 from matrix.options import make_parser
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -24,9 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # stdout is a text file here
     try:
-        with _interruptible():
+        with interruptible():
             if options.end_with_parent:
-                _end_with_parent()
+                end_with_parent()
             return _verb(options)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -62,27 +58,6 @@ def _verb(options: argparse.Namespace) -> int:
     from matrix.bench import bench
 
     return bench(options, matrix, SOURCE, dict(os.environ))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """The first SIGINT or SIGTERM interrupts; further ones (nox passes on what the terminal has already sent) must not disturb the cleaning up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    yield
-
-
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM when nox is killed: it could not pass that on, and a run that nobody sees would go on."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG in linux/prctl.h
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     _bench(verbs.add_parser("bench", help="measure an image"))
     image = verbs.add_parser("image", help="build an image, unless it is there")
     image.add_argument("image", help="NAME or NAME@VERSION of matrix.toml")
-    _build(image)
+    add_building(image)
     lock = verbs.add_parser("lock", help="make the locks anew from their requirements.in")
     lock.add_argument("names", nargs="*", help="images, or host and dev; all where absent")
     lock.add_argument("--find-links", type=Path, help="folder of wheels that takes the place of the images' extra indexes")
@@ -51,6 +51,15 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="measure this instead (repeatable): NAME, NAME@VERSION, or docker://REF for any image with Python and torch",
     )
+    add_selection(what)
+    what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
+    how = parser.add_argument_group("how")
+    add_measuring(how)
+    add_building(parser)
+
+
+def add_selection(what: argparse._ArgumentGroup) -> None:
+    """Options that ``selection_of`` reads: the same of every command that measures."""
     what.add_argument("--filter", "-k", action="append", default=[], metavar="REGEX", help="keep cells whose id matches (repeatable: any)")
     what.add_argument("--exclude", "-x", action="append", default=[], metavar="REGEX", help="leave out cells whose id matches")
     what.add_argument("--exclude-exact", action="append", default=[], metavar="WORKLOAD", help="leave out a workload by its exact name")
@@ -82,9 +91,11 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
     )
     what.add_argument("--batch-size", action="append", default=[], type=_positive, help="instead of what the shapes name (repeatable)")
-    what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
     what.add_argument("--seed", type=_seed, help="of inputs and of the order of launches")
-    how = parser.add_argument_group("how")
+
+
+def add_measuring(how: argparse._ArgumentGroup) -> None:
+    """Options of the engine and of how cells are measured."""
     how.add_argument(
         "--engine",
         choices=("auto", "docker", "local"),
@@ -118,7 +129,6 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         "--resume", type=Path, metavar="RUN", help="measure what this run has no rows for yet; everything else comes from the run"
     )
     how.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
-    _build(parser)
 
 
 def _backends() -> str:
@@ -137,7 +147,7 @@ def _option(option: tuple[str, type | tuple[str, ...]]) -> str:
     return f"{name}={'|'.join(values) if isinstance(values, tuple) else _KINDS[values]}"
 
 
-def _build(parser: argparse.ArgumentParser) -> None:
+def add_building(parser: argparse.ArgumentParser) -> None:
     build = parser.add_argument_group("building on this host (instead of [build] in matrix.toml)")
     build.add_argument("--base", metavar="REF", help="image reference to build on, instead of the image's base")
     build.add_argument("--build-network", choices=("default", "host", "none"), help="network of the build's steps")

@@ -71,6 +71,10 @@ class Launch:
     index: int
     image: PlannedImage
     cells: tuple[Cell, ...]
+    block: int | None = None
+    """Of the gate: launches of a block are compared with each other."""
+    side: str = ""
+    """Of the gate: ``baseline`` or ``candidate``. The label does not say it where an image is compared with itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +123,7 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
     for image in images:
         if image.label in cells:
             raise SelectionError(f"the image {image.label} is named twice\n  next: name it once, with --launches 2 for two launches")
-        kept, left_out = _cells(matrix, image, selection)
+        kept, left_out = cells_of(matrix, image, selection)
         cells[image.label] = kept
         excluded.extend(left_out)
     if not any(cells.values()):
@@ -136,7 +140,8 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
     return Plan(seed=seed, launches=tuple(planned), excluded=tuple(excluded))
 
 
-def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
+def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
+    """The cells of one image, and those that a rule leaves out. Raises SelectionError where a name or pattern is wrong."""
     settings = matrix.images[image.name]
     product = list(_product(matrix, settings, selection))
     product.extend(_included(matrix, image, settings, selection))
@@ -156,7 +161,7 @@ def _cells(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[t
             kept.append(cell)
     kept = _narrow(kept, selection)
     selected = {cell.id for cell in _narrow(list(found), selection)}
-    return tuple(_partition(kept, selection.partition)), [item for item in excluded if item.cell in selected]
+    return tuple(partitioned(kept, selection.partition)), [item for item in excluded if item.cell in selected]
 
 
 def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[Cell]:
@@ -321,7 +326,7 @@ def _regex(text: str, option: str) -> re.Pattern[str]:
         raise SelectionError(f"{option} {text!r} is not a regular expression: {error}") from None
 
 
-def _partition(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:
+def partitioned(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:
     """The I-th of N parts whose sizes differ by one at most; the N parts together are all cells."""
     if partition is None:
         return cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from matrix.config import Matrix
 from matrix.engines.engine import Environment
 from matrix.errors import RunNotFound, SelectionError
 from matrix.plan import Excluded, Launch, Plan, PlannedImage
+
+GATE = "gate"
+"""Key of the manifest that only a run of the gate has: what it compares."""
 
 
 def harness_digest(source: Path) -> str:
@@ -78,11 +81,43 @@ def describe_run(
         ],
         "cells": cells,
         "user_modules": user_module_digests(plan),
-        "launches": [{"launch": launch.index, "image": launch.image.label} for launch in plan.launches],
+        "launches": [_entry(launch, launch.cells) for launch in plan.launches],
         "planned_rows": plan.rows,
         "excluded": [dataclasses.asdict(item) for item in plan.excluded],
         "state": "running",
     }
+
+
+def plan_further(manifest: dict[str, Any], launches: Sequence[Launch]) -> None:
+    """Write launches into the manifest of a run that is planned as it goes, each with those of its image's cells that it measures.
+
+    Launches that are there stay. SelectionError where others are there in their place: the record is of something else.
+    """
+    known = {item["launch"]: item for item in manifest["launches"]}
+    for launch in launches:
+        cells = tuple(cell_from_dict(dict(cell)) for cell in manifest["cells"][launch.image.label])
+        entry = _entry(launch, cells)
+        if launch.index not in known:
+            manifest["launches"].append(entry)
+            manifest["planned_rows"] += len(launch.cells)
+        elif known[launch.index] != entry:
+            raise SelectionError(f"launch {launch.index} of the run is not the one that its rows ask for\n  next: start a new run")
+
+
+def _entry(launch: Launch, cells: tuple[Cell, ...]) -> dict[str, Any]:
+    """A launch as the manifest has it. Cells are positions in those of its image, and left out where it measures all of them."""
+    entry: dict[str, Any] = {"launch": launch.index, "image": launch.image.label}
+    if launch.block is not None:
+        entry |= {"block": launch.block, "side": launch.side}
+    if launch.cells != cells:
+        position = {cell.id: index for index, cell in enumerate(cells)}
+        entry["cells"] = [position[cell.id] for cell in launch.cells]
+    return entry
+
+
+def _launch(entry: Mapping[str, Any], image: PlannedImage, cells: tuple[Cell, ...]) -> Launch:
+    chosen = tuple(cells[index] for index in entry["cells"]) if "cells" in entry else cells
+    return Launch(index=entry["launch"], image=image, cells=chosen, block=entry.get("block"), side=entry.get("side", ""))
 
 
 def plan_of(manifest: Mapping[str, Any]) -> Plan:
@@ -98,10 +133,8 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan:
         cells: dict[str, tuple[Cell, ...]] = {
             label: tuple(cell_from_dict(dict(cell)) for cell in found) for label, found in manifest["cells"].items()
         }
-        launches = tuple(
-            Launch(index=item["launch"], image=images[item["image"]], cells=cells[item["image"]]) for item in manifest["launches"]
-        )
+        launches = tuple(_launch(item, images[item["image"]], cells[item["image"]]) for item in manifest["launches"])
         excluded = tuple(Excluded(**item) for item in manifest["excluded"])
         return Plan(seed=manifest["seed"], launches=launches, excluded=excluded)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, IndexError) as error:
         raise RunNotFound(f"the run's manifest cannot be read ({type(error).__name__}: {error})\n  next: start a new run") from None

@@ -34,10 +34,11 @@ def run_plan(plan: Plan, settings: Settings, engine: Engine, environments: Mappi
     measures nothing costs all its cells: starting it again would do the same. Raises EngineLost; the run can then be resumed.
     """
     for launch in plan.launches:
-        _run_launch(launch, settings, engine, environments[launch.image], run, say)
+        run_launch(launch, settings, engine, environments[launch.image], run, say)
 
 
-def _run_launch(launch: Launch, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say) -> None:
+def run_launch(launch: Launch, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say) -> None:
+    """Measure the cells of one launch that have no row of it yet, by as many starts as it takes."""
     while cells := _rest(launch, run):
         attempt = run.attempts(launch.index)
         say(f"launch {launch.index + 1}: {launch.image.label}, {len(cells)} cells" + (f", start {attempt + 1}" if attempt else ""))

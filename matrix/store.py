@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import datetime
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
@@ -193,6 +195,11 @@ def _samples(path: Path) -> Iterator[Sample]:
 def _is_regular(path: Path) -> bool:
     """Not a link, a pipe or a device: following those would reach whatever the launch pointed them to."""
     return path.is_file() and not path.is_symlink()
+
+
+def new_name(what: str) -> str:
+    """Of a run directory: when, what, and something that no other command of this second has."""
+    return f"{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}-{what}-{secrets.token_hex(2)}"
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
-"""The engine that the tests use: same protocol, no processes. A script says what each start does."""
+"""The engines that the tests use: same protocol, no processes. A script says what each start does, or what each cell measures."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from harness import output
 from harness.cell import Cell
 from harness.files import append_rows, append_samples
 from harness.output import row_of
-from harness.records import Sample, Status, Taken
+from harness.records import Row, Sample, Status, Taken
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage
@@ -71,3 +73,74 @@ class FakeEngine:
 
 
 LOST = Start(measures=2, raises=EngineLost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What one cell does in one launch."""
+
+    seconds: float | None = 1e-3
+    """Median latency on the host's clock, but for the noise; None: the row has none."""
+    noise: float = 0.01
+    """Standard deviation of the logarithm, between launches."""
+    device: bool = False
+    """Whether it has a time on a device's clock too, without the host's noise: a tenth of it."""
+    status: str = Status.PASS
+    reason: str = ""
+    warnings: str = ""
+    columns: Mapping[str, object] = field(default_factory=dict)
+    """Others of the row."""
+
+
+Script = Callable[[PlannedImage, Cell, int], Played]
+"""Image, cell, launch."""
+
+
+@dataclass
+class PlayedEngine:
+    """Launches whose numbers are a function of seed, launch and cell alone: whatever happens between them, the same launch measures the same."""
+
+    script: Script
+    seed: int = 1
+    stops: dict[int, tuple[int, type[BaseException]]] = field(default_factory=dict)
+    """By start, counted over all: after how many cells it raises what. A stop happens once."""
+    cell_seconds: float = 10.0
+    name: str = "fake"
+    now: float = 0.0
+    """Its clock: only measuring takes time."""
+    requests: list[LaunchRequest] = field(default_factory=list)
+    machine: Mapping[str, object] = field(default_factory=lambda: {"cpu": "fake", "cores": 2})
+
+    def require(self, image: PlannedImage) -> None:
+        pass
+
+    def prepare(self, image: PlannedImage) -> Environment:
+        return Environment(image=image, reference=image.label, digest=f"sha256:{image.label}", size_bytes=1000)
+
+    def compressed_bytes(self, environment: Environment) -> int | None:
+        return None
+
+    def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
+        stop = self.stops.pop(len(self.requests), None)
+        self.requests.append(request)
+        (request.directory / output.FACTS).write_text(json.dumps({"machine": self.machine}))
+        cells = request.spec.cells if stop is None else request.spec.cells[: stop[0]]
+        rows = [self._row(self.script(request.environment.image, cell, request.spec.launch), cell, request) for cell in cells]
+        append_rows(request.directory / output.ROWS, rows)
+        self.now += self.cell_seconds * len(cells)
+        if stop is not None:
+            raise stop[1]("planted")
+        return LaunchEnd(exit_code=0)
+
+    def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
+        return []
+
+    def _row(self, played: Played, cell: Cell, request: LaunchRequest) -> Row:
+        noise = random.Random(f"{self.seed} {request.spec.launch} {cell.id}").gauss(0, played.noise)
+        times: dict[str, object] = {}
+        if played.seconds is not None and played.status == Status.PASS:
+            times["backend_latency_seconds"] = played.seconds * math.exp(noise)
+            if played.device:
+                times["backend_device_seconds"] = played.seconds * math.exp(noise / 10)
+        columns = {**times, "warnings": played.warnings, **played.columns}
+        return row_of(cell, request.spec, played.status, played.reason, **columns)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.records import Row, Status, Warn
+from harness.records import Status, Warn
+from reports.gate.rows import AnyRow
 from reports.statistics import Booleans, Floats
 
 HOST, DEVICE = "host", "device"
@@ -44,9 +45,9 @@ class Block:
     """One launch of the baseline and one of the candidate, and the order in which they were started."""
 
     index: int
-    baseline: Mapping[str, Row]
+    baseline: Mapping[str, AnyRow]
     """By cell."""
-    candidate: Mapping[str, Row]
+    candidate: Mapping[str, AnyRow]
     candidate_first: bool
 
 
@@ -95,13 +96,13 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
     )
 
 
-def reason_to_void(row: Row | None, clock: str, limits: Limits) -> str:
+def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:
     """Why nobody may look at a row's numbers; empty where anybody may. What the processor suffers is not in a time of the device's."""
     if row is None:
         return "lost: there is no row"
     if row.status in NEVER_MEASURED:
         return f"lost: {row.reason or row.status}"
-    if Warn.THROTTLED in row.warnings.split(";"):
+    if row.warnings and Warn.THROTTLED in row.warnings.split(";"):
         return f"throttled{f' ({row.throttle_reasons})' if row.throttle_reasons else ''}"
     if row.other_gpu_processes:
         return f"contended: {row.other_gpu_processes} other processes on the GPU"
@@ -116,12 +117,12 @@ def reason_to_void(row: Row | None, clock: str, limits: Limits) -> str:
     return ""
 
 
-def clock_of(rows: Sequence[Row]) -> str:
+def clock_of(rows: Sequence[AnyRow]) -> str:
     """Device time where all rows that pass have it, else host time: never mixed in one cell."""
     passed = [row for row in rows if row.status == Status.PASS]
     return DEVICE if passed and all(row.backend_device_seconds is not None for row in passed) else HOST
 
 
-def latency(row: Row, clock: str) -> float | None:
+def latency(row: AnyRow, clock: str) -> float | None:
     """Median sample in seconds."""
     return row.backend_device_seconds if clock == DEVICE else row.backend_latency_seconds

@@ -30,6 +30,8 @@ class Stage(enum.IntEnum):
     """Nothing was found by the last look."""
     VOID = 5
     """Its blocks were voided more often than they are repeated."""
+    STOPPED = 6
+    """Measured no more: further blocks would not say more of it (see ``stop``)."""
 
 
 class Verdict(enum.StrEnum):
@@ -127,6 +129,12 @@ def advance(state: State, differences: ArrayLike, void: ArrayLike) -> State:
         state, stage=stage, screened=screened, confirmed=confirmed, voided=voided, voided_in_all=state.voided_in_all + lost
     )
     return _look(moved, taken)
+
+
+def stop(state: State, cells: ArrayLike) -> State:
+    """The state in which some cells are measured no more, whatever is known of them; shape (cells,). Those that are decided stay so."""
+    stage = np.where(np.asarray(cells, dtype=bool) & state.wanted, np.int64(Stage.STOPPED), state.stage)
+    return dataclasses.replace(state, stage=stage)
 
 
 def _look(state: State, new: Booleans) -> State:

@@ -10,6 +10,8 @@ from reports.gate.observe import Voided
 from reports.gate.procedure import Procedure, Verdict
 
 SCHEMA = 1
+PLACEBO_ALPHA = 0.025
+"""One-sided level of the placebo's bounds: a gate that is right is outside of its interval once in twenty times."""
 
 
 class Decision(enum.StrEnum):
@@ -112,7 +114,7 @@ class Placebo:
     effect: float
     """As 0.001."""
     low: float | None
-    """Bounds of the two-sided interval at ``1 - 2 alpha``; None where they are infinite."""
+    """Bounds of the two-sided interval at ``1 - 2 PLACEBO_ALPHA``; None where they are infinite."""
     high: float | None
     differences: int
 

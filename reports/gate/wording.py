@@ -78,8 +78,8 @@ def level(alpha: float) -> str:
 
 
 def evidence(finding: Finding) -> str:
-    """As "15 fresh paired launches, Holm p = 0.004"; blocks with a p-value are those of the confirmation."""
-    kind = "fresh paired launch" if finding.p is not None else "paired launch"
+    """As "15 fresh paired launches, Holm p = 0.004"; a latency's blocks with a p-value are those of the confirmation."""
+    kind = "fresh paired launch" if finding.metric == "latency" and finding.p is not None else "paired launch"
     launches = counted(finding.blocks, kind, f"{kind}es") if finding.blocks else ""
     if finding.p is None or not math.isfinite(finding.p):
         return launches

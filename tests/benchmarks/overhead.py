@@ -24,10 +24,10 @@ from harness.files import read_fields
 from harness.records import Status
 from images.recipe import BuildSettings
 from images.virtualenv import ensure_environment
-from matrix.bench import ENVIRONMENTS, recipe
 from matrix.config import Container, load_matrix
 from matrix.engines.engine import launch_variables
 from matrix.plan import PlannedImage
+from matrix.ready import ENVIRONMENTS, recipe
 
 SOURCE = Path(__file__).resolve().parents[2]
 WORKLOADS = (

@@ -17,10 +17,10 @@ from images.errors import BuilderMissing, LockMissing
 from images.lock import compile_command, is_fresh
 from images.recipe import BuildSettings, Recipe, tag
 from images.virtualenv import environment_digest, install_command, install_variables
-from matrix.bench import recipe as recipe_of
 from matrix.config import load_matrix
 from matrix.locks import all_locks
 from matrix.plan import PlannedImage, choose_image
+from matrix.ready import recipe as recipe_of
 from tests.conftest import SOURCE
 
 BUILDER = Builder(command=("docker", "build"), environment={"DOCKER_BUILDKIT": "1"})

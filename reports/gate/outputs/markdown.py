@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reports import format as formats
 from reports.gate.outputs.escape import block, code, prose
 from reports.gate.outputs.tally import Tally, findings_behind, tally
-from reports.gate.report import CellReport, Decision, Finding, GateReport, Side
+from reports.gate.report import PLACEBO_ALPHA, CellReport, Decision, Finding, GateReport, Side
 from reports.gate.wording import counted, effect, evidence, interval, joined, level, metric, sentence, statuses, value
 
 COMMENT_BYTES = 65_000
@@ -106,7 +106,7 @@ def _placebo(report: GateReport) -> str:
         return ""
     bounds = interval(*(None if bound is None else 1 + bound for bound in (placebo.low, placebo.high)))
     found = effect(1 + placebo.effect) or "not known"
-    shown = f" ({level(report.procedure.alpha)} interval {bounds})" if bounds else ""
+    shown = f" ({level(PLACEBO_ALPHA)} interval {bounds})" if bounds else ""
     return f"Placebo (second launches of the blocks against the first; 0 is right): {found}{shown}, {counted(placebo.differences, 'difference')}."
 
 

@@ -1,0 +1,53 @@
+"""The configuration with the command line's changes: what is in force, what the manifest has, and what a resumed run goes by."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from matrix.config import Matrix
+from matrix.errors import SelectionError
+
+QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
+"""Of ``[run]``, for ``--quick``."""
+
+
+def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
+    """Of the options of building and measuring. SelectionError for what the configuration does not allow."""
+    changed: dict[str, Any] = with_build_options(matrix, options).model_dump(mode="json")
+    if options.quick:
+        changed["run"] |= QUICK
+    given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
+    changed["run"] |= {name: value for name, value in given.items() if value is not None}
+    limits = {"memory": options.memory, "gpus": options.gpus}
+    for image in changed["images"].values():
+        image["container"] |= {name: value for name, value in limits.items() if value is not None}
+    return matrix_of(changed)
+
+
+def with_build_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
+    changed: dict[str, Any] = matrix.model_dump(mode="json")
+    if options.build_network is not None:
+        changed["build"]["network"] = options.build_network
+    for name in ("ca_bundle", "pip_config", "wheelhouse"):
+        path: Path | None = getattr(options, name)
+        if path is not None:
+            changed["build"][name] = str(path.absolute())
+    if options.base is not None:
+        for image in changed["images"].values():
+            image["base"] = options.base
+    return matrix_of(changed)
+
+
+def matrix_of(changed: Mapping[str, Any]) -> Matrix:
+    """The configuration that JSON holds, as in a manifest. SelectionError where it is none."""
+    try:
+        return Matrix.model_validate_json(json.dumps(changed), context=changed)
+    except ValidationError as error:
+        texts = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise SelectionError("\n".join(texts)) from None

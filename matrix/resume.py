@@ -1,0 +1,82 @@
+"""Going on with a run: what it was begun with is what it goes on with, and whatever ends it early names the way to go on."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matrix.config import Matrix
+from matrix.engines.engine import Environment
+from matrix.errors import RunNotFound, SelectionError
+from matrix.overrides import matrix_of
+from matrix.plan import Plan, PlannedImage
+from matrix.provenance import harness_digest, plan_of, user_module_digests
+from matrix.ready import Ready, make_ready
+from matrix.store import Run, open_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run that is there, as its manifest has it."""
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    matrix: Matrix
+    plan: Plan
+
+
+def find_begun(options: argparse.Namespace) -> Begun:
+    """The run that ``--resume`` names: a path, or a name under ``--results``. Raises RunNotFound, RunBusy, SelectionError."""
+    directory: Path = options.resume if options.resume.exists() else options.results / options.resume
+    if not directory.exists():
+        raise RunNotFound(f"there is no run {options.resume}\n  next: name one of the directories under {options.results}/")
+    # Before the run is opened: what a killed command left running must not write into it any more.
+    with open_run(directory.absolute()) as probe:
+        manifest = probe.manifest()
+    plan = plan_of(manifest)
+    begun_with = manifest["engine"]["name"]
+    if options.engine not in ("auto", begun_with):
+        raise SelectionError(
+            f"the run was begun with the engine {begun_with}: rows of two engines do not belong together\n  next: leave --engine out"
+        )
+    return Begun(directory=directory.absolute(), manifest=manifest, matrix=matrix_of(manifest["matrix"]), plan=plan)
+
+
+def ready_again(begun: Begun, options: argparse.Namespace, source: Path, variables: Mapping[str, str]) -> Ready:
+    """The engine and the images of a run that was begun. SelectionError where they, or the instrument, have changed since."""
+    images = dict.fromkeys(launch.image for launch in begun.plan.launches)
+    ready = make_ready(begun.plan, images, begun.matrix, begun.manifest["engine"]["name"], options, source, variables)
+    _require_same(begun.manifest, begun.plan, ready.environments, source)
+    return ready
+
+
+def _require_same(manifest: Mapping[str, Any], plan: Plan, environments: Mapping[PlannedImage, Environment], source: Path) -> None:
+    """A run is resumed with the instrument and the images that it was begun with, or not at all."""
+    if manifest["harness_sha256"] != harness_digest(source):
+        raise SelectionError(
+            "the harness has changed since the run was begun: rows of two harnesses do not belong together\n  next: start a new run"
+        )
+    if manifest["user_modules"] != user_module_digests(plan):
+        raise SelectionError("a workload's file has changed since the run was begun\n  next: start a new run")
+    digests = {item["label"]: item["digest"] for item in manifest["images"]}
+    for image, environment in environments.items():
+        if digests[image.label] != environment.digest:
+            raise SelectionError(f"the image {image.label} has changed since the run was begun\n  next: start a new run")
+
+
+@contextlib.contextmanager
+def resumable(run: Run) -> Iterator[None]:
+    """Whatever ends a run early, what was measured is taken over and the way to go on is named."""
+    try:
+        yield
+    except BaseException as error:
+        # The launch has ended, unless the engine is lost: then it may still write, and the next start takes over.
+        if isinstance(error, KeyboardInterrupt):
+            run.collect()
+        print(f"stopped; {len(run.finished())} rows are kept\n  next: --resume {run.directory}", file=sys.stderr)
+        raise

@@ -1,0 +1,70 @@
+"""The rows that count, laid out for judging: by image, cell and block. Pure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import Status
+from reports.gate.observe import DEVICE, HOST, Block, Limits, latency, reason_to_void
+from reports.gate.rows import AnyRow
+from reports.statistics import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """Of one image."""
+
+    counting: tuple[tuple[AnyRow, ...], ...]
+    """By cell: the rows that are not void, in the order of the blocks."""
+    passing: tuple[tuple[AnyRow | None, ...], ...]
+    """By cell and block: the row where it counts and passes."""
+
+    def of(self, cells: Sequence[int]) -> Launched:
+        return Launched(counting=tuple(self.counting[cell] for cell in cells), passing=tuple(self.passing[cell] for cell in cells))
+
+    def values(self, value: Callable[[AnyRow], float | None]) -> Floats:
+        """A number of the rows that pass; shape (cells, blocks), NaN where there is none."""
+        return _array([[None if row is None else value(row) for row in rows] for rows in self.passing])
+
+    def seconds(self, device: Sequence[bool]) -> Floats:
+        """Latencies, each cell's by its clock; device: whether that is the device's. Shape (cells, blocks)."""
+        read = {True: functools.partial(latency, clock=DEVICE), False: functools.partial(latency, clock=HOST)}
+        return _array([[None if row is None else read[by](row) for row in rows] for by, rows in zip(device, self.passing, strict=True)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    baseline: Launched
+    candidate: Launched
+
+    def of(self, cells: Sequence[int]) -> Evidence:
+        """Of some cells, by their places."""
+        return Evidence(baseline=self.baseline.of(cells), candidate=self.candidate.of(cells))
+
+
+def gather(cells: Sequence[str], blocks: Sequence[Block], clocks: Mapping[str, str], limits: Limits) -> Evidence:
+    """A row that is void in one image takes nothing from the other's: what became of a cell is said by each alone."""
+    sides = ([block.baseline for block in blocks], [block.candidate for block in blocks])
+    baseline, candidate = (_launched(cells, side, clocks, limits) for side in sides)
+    return Evidence(baseline=baseline, candidate=candidate)
+
+
+def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], clocks: Mapping[str, str], limits: Limits) -> Launched:
+    counting, passing = [], []
+    for cell in cells:
+        clock = clocks.get(cell, HOST)
+        rows = [
+            row if row is not None and not reason_to_void(row, clock, limits) else None for row in (rows.get(cell) for rows in launches)
+        ]
+        counting.append(tuple(row for row in rows if row is not None))
+        passing.append(tuple(row if row is not None and row.status == Status.PASS else None for row in rows))
+    return Launched(counting=tuple(counting), passing=tuple(passing))
+
+
+def _array(values: Sequence[Sequence[float | None]]) -> Floats:
+    """NaN for None."""
+    return np.array(values, dtype=np.float64).reshape(len(values), -1)

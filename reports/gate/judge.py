@@ -1,0 +1,176 @@
+"""From rows to verdicts: what the gate says of every cell, and of the release. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import Status
+from reports.gate.evidence import Evidence, gather
+from reports.gate.expected import Expected, Standing
+from reports.gate.expected import judge as standing_of
+from reports.gate.latencies import judge_latencies
+from reports.gate.metrics import METRICS, judge_metric
+from reports.gate.observe import DEVICE
+from reports.gate.procedure import Verdict
+from reports.gate.progress import Progress
+from reports.gate.replay import replay_command
+from reports.gate.report import CellReport, Decision, Finding, Placebo
+from reports.gate.setup import GateSetup
+from reports.gate.statuses import judge_fallback, judge_lost, judge_status, status_of
+from reports.gate.steadiness import placebo, steadiness
+from reports.gate.wording import counted
+
+WORST_FIRST = (Verdict.REGRESSED, Verdict.INCONCLUSIVE, Verdict.IMPROVED, Verdict.EQUIVALENT)
+NAMED = 3
+"""Cells that the decision's sentence names."""
+NOT_MEASURED = "not measured"
+"""In place of the status of a cell that the candidate has not: there is nothing to compare it with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the rows of a gate say."""
+
+    decision: Decision
+    why: str
+    cells: tuple[CellReport, ...]
+    """Worst first."""
+    placebo: Placebo | None
+    notes: tuple[str, ...] = ()
+
+
+def judge(
+    setup: GateSetup, progress: Progress, expected: Sequence[Expected] = (), today: datetime.date = datetime.date.min, capped: str = ""
+) -> Judged:
+    """Verdicts by what is known now.
+
+    expected: failures that are excused until their day; capped: why no decision may be better than ``inconclusive``, empty where it may.
+    """
+    evidence = gather(setup.ids, progress.blocks, progress.clocks, setup.limits)
+    device = [progress.clocks.get(cell) == DEVICE for cell in setup.ids]
+    baseline, candidate = evidence.baseline.seconds(device), evidence.candidate.seconds(device)
+    steady = steadiness(baseline, candidate, progress.state.worth)
+    latencies = judge_latencies(setup, progress, baseline, candidate, steady)
+    findings = _findings(setup, evidence, latencies)
+    reports, notes = [], []
+    for index, cell in enumerate(setup.cells):
+        report = CellReport(
+            cell=cell.id,
+            verdict=verdict_of(findings[index]),
+            findings=findings[index],
+            baseline_status=status_of(evidence.baseline.counting[index]),
+            candidate_status=status_of(evidence.candidate.counting[index]),
+            noise_floor=float(floor) if math.isfinite(floor := steady.noise_floor[index]) else None,
+            voided=int(progress.state.voided_in_all[index]),
+            replay=replay_command(setup, cell),
+        )
+        if expected:
+            standing = standing_of(expected, cell, setup.candidate.name, report.candidate_status, today)
+            if standing.standing == Standing.EXPIRED:
+                notes.append(f"{cell.id}: was expected to fail until {standing.expires}: {standing.reason}")
+            report = _excused(report, standing.standing, standing.reason)
+        reports.append(report)
+    reports += [_lost(cell, why) for cell, why in setup.lost.items()]
+    decision, why = decide(reports, capped)
+    return Judged(
+        decision=decision,
+        why=why,
+        cells=tuple(sorted(reports, key=_order)),
+        placebo=placebo(np.log(candidate) - np.log(baseline), [block.candidate_first for block in progress.blocks]),
+        notes=tuple(notes),
+    )
+
+
+def decide(cells: Sequence[CellReport], capped: str = "") -> tuple[Decision, str]:
+    """The release's decision and a sentence that says why. What an expected failure excuses does not count, and what does not block warns."""
+    counting = [cell for cell in cells if not cell.expected]
+    for verdict, decision in ((Verdict.REGRESSED, Decision.REGRESSED), (Verdict.INCONCLUSIVE, Decision.INCONCLUSIVE)):
+        found = [cell for cell in counting if any(finding.verdict == verdict for finding in _blocking(cell.findings))]
+        if found:
+            names = ", ".join(cell.cell for cell in sorted(found, key=_order)[:NAMED])
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            return decision, f"{counted(len(found), 'cell')} of {len(cells)} {verdict}: {names}{more}"
+    if not any(finding.metric != "status" and finding.verdict != Verdict.INCONCLUSIVE for cell in cells for finding in cell.findings):
+        return Decision.INCONCLUSIVE, "nothing could be compared: no cell has a number in both images"
+    if capped:
+        return Decision.INCONCLUSIVE, capped
+    return Decision.PASS, f"none of {counted(len(cells), 'cell')} regressed" + (
+        f", {len(cells) - len(counting)} excused" if len(counting) < len(cells) else ""
+    )
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """The worst of what blocks. Where nothing does, a cell is no worse than ``equivalent`` if anything is known of it."""
+    verdicts = {finding.verdict for finding in _blocking(findings)}
+    if verdicts:
+        return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
+    known = any(finding.verdict != Verdict.INCONCLUSIVE for finding in findings)
+    return Verdict.EQUIVALENT if known else Verdict.INCONCLUSIVE
+
+
+def _findings(setup: GateSetup, evidence: Evidence, latencies: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+    """By cell, what leads first."""
+    costs = _costs(setup, evidence)
+    found: list[tuple[Finding, ...]] = []
+    for index, (baseline, candidate) in enumerate(zip(evidence.baseline.counting, evidence.candidate.counting, strict=True)):
+        time = () if setup.of_image[index] else (latencies[index],)
+        status = judge_status(baseline, candidate)
+        if time and not (baseline and candidate):
+            # Why no launch counts is said there.
+            found.append(time)
+        elif status is not None and _is_settled(status, status_of(candidate)):
+            found.append((status,))
+        else:
+            others = (status, judge_fallback(baseline, candidate), *time, *costs[index])
+            found.append(tuple(finding for finding in others if finding is not None))
+    return found
+
+
+def _is_settled(status: Finding, candidate: str) -> bool:
+    """Whether what became of a cell says all that there is to say: numbers of what fails are none."""
+    broken = status.verdict == Verdict.EQUIVALENT and candidate != Status.PASS
+    return broken or status.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
+
+
+def _costs(setup: GateSetup, evidence: Evidence) -> list[list[Finding]]:
+    """Findings on all metrics but time, by cell. A metric's family are the cells that can tell it."""
+    found: list[list[Finding]] = [[] for _ in setup.cells]
+    for name, metric in METRICS.items():
+        cells = np.flatnonzero(setup.of_image == metric.of_image).tolist()
+        margins = [setup.margins[name][index] for index in cells]
+        if cells:
+            for index, finding in zip(cells, judge_metric(name, evidence.of(cells), margins, setup.procedure), strict=True):
+                found[index] += [finding] if finding is not None else []
+    return found
+
+
+def _excused(report: CellReport, standing: Standing, reason: str) -> CellReport:
+    """An expected failure excuses a status, and no number beside it."""
+    if standing == Standing.UNEXPECTED_PASS:
+        return dataclasses.replace(report, unexpected_pass=True)
+    bad = [finding for finding in _blocking(report.findings) if finding.verdict in (Verdict.REGRESSED, Verdict.INCONCLUSIVE)]
+    if standing == Standing.EXCUSED and bad and all(finding.metric == "status" for finding in bad):
+        return dataclasses.replace(report, expected=reason)
+    return report
+
+
+def _lost(cell: str, why: str) -> CellReport:
+    finding = judge_lost(why)
+    return CellReport(cell=cell, verdict=finding.verdict, findings=(finding,), baseline_status=NOT_MEASURED, candidate_status="")
+
+
+def _blocking(findings: Sequence[Finding]) -> Iterator[Finding]:
+    return (finding for finding in findings if finding.blocks_release)
+
+
+def _order(cell: CellReport) -> tuple[bool, int, float, str]:
+    """Worst first, by verdict and by how far a blocking metric is from where it was; what is excused behind all."""
+    effects = [abs(math.log(finding.ratio)) for finding in _blocking(cell.findings) if finding.ratio and finding.verdict == cell.verdict]
+    # What has no ratio (it crashes, or is gone) is further from it than any number.
+    return bool(cell.expected), WORST_FIRST.index(cell.verdict), -max(effects, default=math.inf), cell.cell

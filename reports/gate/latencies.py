@@ -1,0 +1,102 @@
+"""The finding on a cell's time: what the procedure concludes, unless nothing can be said of the cell on this host. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.gate.observe import HOST
+from reports.gate.paired import deviations, exponential, medians
+from reports.gate.procedure import FLAGGED, Stage, Verdict, conclude
+from reports.gate.progress import Progress
+from reports.gate.report import Finding
+from reports.gate.setup import GateSetup
+from reports.gate.steadiness import Steadiness
+from reports.gate.wording import counted, sentence
+from reports.statistics import Floats, blocks_needed, detectable_effect
+
+NO_MORE = "measured no more: the time was up"
+
+
+def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, candidate: Floats, steady: Steadiness) -> list[Finding]:
+    """Of every cell, those of images too: whose they are, the judge knows.
+
+    baseline, candidate: seconds of launches, NaN where there are none; shape (cells, blocks).
+    """
+    state, outcome = progress.state, conclude(progress.state)
+    procedure, margins = state.procedure, setup.margins["latency"]
+    before, after = medians(baseline), medians(candidate)
+    flagged = np.isin(state.stage, FLAGGED)
+    deviation = np.where(flagged, deviations(state.confirmed), deviations(state.screened))
+    seen, needed = _power(deviation, outcome.blocks, state.tolerable, procedure.bound_level)
+    unheard = last_reasons(progress)
+    found = []
+    for index, cell in enumerate(setup.ids):
+        verdict = Verdict(outcome.verdict[index])
+        why = steady.unstable[index]
+        if why:
+            verdict = Verdict.INCONCLUSIVE
+        elif verdict == Verdict.INCONCLUSIVE:
+            why = _why(Stage(state.stage[index]), bool(state.wanted[index]), unheard.get(cell, ""))
+        finding = Finding(
+            metric="latency",
+            verdict=verdict,
+            blocks_release=margins[index].blocks,
+            reason="",
+            clock=progress.clocks.get(cell, HOST),
+            ratio=exponential(outcome.estimate[index]),
+            low=exponential(outcome.low[index]),
+            high=exponential(outcome.high[index]),
+            p=float(outcome.p[index]) if math.isfinite(outcome.p[index]) else None,
+            blocks=int(outcome.blocks[index]),
+            delta=margins[index].delta,
+            tolerable=margins[index].tolerable,
+            baseline=float(before[index]) if math.isfinite(before[index]) else None,
+            candidate=float(after[index]) if math.isfinite(after[index]) else None,
+        )
+        if verdict == Verdict.INCONCLUSIVE and math.isfinite(deviation[index]):
+            finding = dataclasses.replace(
+                finding,
+                detectable=math.expm1(seen[index]) if math.isfinite(seen[index]) else None,
+                blocks_needed=int(needed[index]),
+            )
+        found.append(dataclasses.replace(finding, reason=_reason(finding, why, procedure.alpha)))
+    return found
+
+
+def _power(deviation: Floats, blocks: NDArray[np.int64], tolerable: Floats, level: float) -> tuple[Floats, NDArray[np.int64]]:
+    """(smallest effect that the blocks could have shown, blocks that would show ``tolerable``), as logarithms; shape (cells,) each."""
+    known = np.nan_to_num(deviation)
+    seen = np.full(len(deviation), np.inf)
+    for count in np.unique(blocks[blocks > 0]):
+        seen[blocks == count] = detectable_effect(known[blocks == count], int(count), level)
+    return seen, blocks_needed(known, tolerable, level)
+
+
+def last_reasons(progress: Progress) -> dict[str, str]:
+    """Why a cell's last void block is void, by cell."""
+    return {voided.cell: voided.reason for voided in progress.voided}
+
+
+def _why(stage: Stage, wanted: bool, voided: str) -> str:
+    """Why there is no answer."""
+    if stage == Stage.VOID:
+        return f"void too often: {voided}"
+    if wanted:
+        return NO_MORE
+    if stage == Stage.STOPPED:
+        return "without a time in one of the images"
+    return "flagged, and not confirmed" if stage in FLAGGED else ""
+
+
+def _reason(finding: Finding, why: str, alpha: float) -> str:
+    parts: Sequence[str] = [why, sentence(finding, alpha)]
+    if finding.detectable is not None:
+        parts = [*parts, f"these blocks could have seen {100 * finding.detectable:.1f} %"]
+    if finding.blocks_needed is not None and finding.tolerable is not None and finding.blocks_needed > finding.blocks:
+        parts = [*parts, f"{counted(finding.blocks_needed, 'block')} would show {100 * finding.tolerable:.3g} %"]
+    return f"{'; '.join(part for part in parts if part) or 'no block counts'}: {finding.verdict}"

@@ -1,0 +1,116 @@
+"""The gate's loop: verdicts ask for blocks, blocks change verdicts.
+
+What the next block measures is a pure function of the rows before it. So a gate is resumed by running the same loop over the rows that are
+there: launches that are whole are passed over, and the first that is not is measured on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matrix.engines.engine import Engine, Environment
+from matrix.plan import Launch, PlannedImage
+from matrix.provenance import GATE, plan_further
+from matrix.runner import Say, Settings, run_launch
+from matrix.store import RESULTS, Run
+from reports import format as formats
+from reports.gate.blocks import block_of, is_measured, plan_block
+from reports.gate.observe import Voided
+from reports.gate.progress import Progress, follow, start
+from reports.gate.rows import read_records
+from reports.gate.setup import GateSetup
+from reports.gate.wording import counted
+
+BLOCK_SECONDS = "block_seconds"
+"""In the gate's part of the manifest: how long each block took that was measured without a stop."""
+TOLD_VOIDS = 10
+"""Void rows of a block that are said one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Time for measuring."""
+
+    deadline: float | None = None
+    """By the clock; None: as long as it takes."""
+    clock: Callable[[], float] = time.monotonic
+
+    def allows(self, seconds: float) -> bool:
+        return self.deadline is None or self.clock() + seconds <= self.deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    progress: Progress
+    seconds: float
+    """Of all blocks, those of the commands before a resumed one too."""
+    out_of_time: bool = False
+    """Cells are still wanted, and another block would have ended too late."""
+
+
+def measure(
+    setup: GateSetup,
+    settings: Settings,
+    run: Run,
+    engine: Engine,
+    environments: Mapping[PlannedImage, Environment],
+    say: Say,
+    budget: Budget,
+) -> Measured:
+    """Measure until nothing is wanted any more, or until another block as long as the longest so far would end behind the deadline.
+
+    Raises what ``run_launch`` raises; every row that was measured until then is in the run.
+    """
+    rows = read_records(run.directory / RESULTS)
+    taken: list[float] = list(run.manifest()[GATE].get(BLOCK_SECONDS, []))
+    progress = start(setup)
+    while progress.wanted.any():
+        number = len(progress.blocks)
+        launches = plan_block(setup, number, progress.wanted)
+        if is_measured(launches, rows):
+            progress = follow(setup, progress, block_of(launches, rows))
+            continue
+        if not budget.allows(max(taken, default=0.0)):
+            say(f"block {number + 1} is not begun: the time is up, {_undecided(progress, setup)}")
+            return Measured(progress=progress, seconds=sum(taken), out_of_time=True)
+        say(f"block {number + 1}: {counted(len(launches[0].cells), 'cell')}, {launches[0].side} first")
+        began = budget.clock()
+        _measure_block(launches, settings, run, engine, environments, say)
+        taken.append(budget.clock() - began)
+        run.update_manifest(lambda manifest: manifest[GATE].update({BLOCK_SECONDS: taken}))
+        rows = read_records(run.directory / RESULTS)
+        before = len(progress.voided)
+        progress = follow(setup, progress, block_of(launches, rows))
+        _tell_voids(progress.voided[before:], say)
+        say(f"block {number + 1}: {formats.span(taken[-1])}, {_undecided(progress, setup)}")
+    return Measured(progress=progress, seconds=sum(taken))
+
+
+def _measure_block(
+    launches: Sequence[Launch],
+    settings: Settings,
+    run: Run,
+    engine: Engine,
+    environments: Mapping[PlannedImage, Environment],
+    say: Say,
+) -> None:
+    def plan(manifest: dict[str, Any]) -> None:
+        plan_further(manifest, launches)
+
+    run.update_manifest(plan)
+    for launch in launches:
+        run_launch(launch, settings, engine, environments[launch.image], run, say)
+
+
+def _undecided(progress: Progress, setup: GateSetup) -> str:
+    return f"{int(progress.wanted.sum())} of {counted(len(setup.cells), 'cell')} undecided"
+
+
+def _tell_voids(voided: Sequence[Voided], say: Say) -> None:
+    for item in voided[:TOLD_VOIDS]:
+        say(f"  void: {item.cell} of the {item.image}: {item.reason}")
+    if len(voided) > TOLD_VOIDS:
+        say(f"  void: {len(voided) - TOLD_VOIDS} more rows")

@@ -1,0 +1,33 @@
+"""The command that measures exactly one cell in both images. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from harness import catalog
+from harness.cell import Cell
+from matrix.config import PATH_PREFIX
+from reports.gate.setup import GateSetup
+
+LAUNCHES = 5
+"""Of each image: enough to see with one's own eyes what the gate says."""
+
+
+def replay_command(setup: GateSetup, cell: Cell) -> str:
+    """As a shell takes it."""
+    words = ["nox", "-s", f"bench-{setup.baseline.name}", "--"]
+    for label in dict.fromkeys((setup.baseline.label, setup.candidate.label)):
+        words += ["--image", label]
+    workload = cell.workload if cell.path is None else f"{PATH_PREFIX}{cell.path}:{cell.workload.rpartition(':')[2]}"
+    words += ["--only", workload]
+    if cell.suite != catalog.IMAGE_SUITE:
+        words += ["--backend", _backend(cell), "--mode", cell.mode, "--precision", cell.precision, "--shapes", cell.shapes]
+        if cell.batch_size is not None:
+            words += ["--batch-size", str(cell.batch_size)]
+    return shlex.join([*words, "--launches", str(LAUNCHES)])
+
+
+def _backend(cell: Cell) -> str:
+    """As ``harness.choice`` reads it."""
+    options = ", ".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in cell.options)
+    return f"{cell.backend}({options})" if options else cell.backend
