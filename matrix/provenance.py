@@ -75,6 +75,7 @@ def describe_run(
                 "label": image.label,
                 "digest": environment.digest,
                 "size_bytes": environment.size_bytes,
+                "layers": list(environment.layers),
                 "gpus": environment.passthrough.describe(),
             }
             for image, environment in environments.items()

@@ -154,6 +154,7 @@ class DockerEngine:
             reference=str(found.id),
             digest=digest,
             size_bytes=found.attrs.get("Size"),
+            layers=tuple((found.attrs.get("RootFS") or {}).get("Layers") or ()),
             passthrough=passthrough,
             library_path=next((text.partition("=")[2] for text in variables if text.startswith("LD_LIBRARY_PATH=")), ""),
         )

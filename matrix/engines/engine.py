@@ -38,6 +38,8 @@ class Environment:
     """What the engine starts: an image reference, or the Python of a virtual environment."""
     digest: str
     size_bytes: int | None = None
+    layers: tuple[str, ...] = ()
+    """Digests of the image's layers, the base's first; empty where the engine has none."""
     compressed_bytes: int | None = None
     """As a registry transfers it; None where nobody asked."""
     passthrough: Passthrough = NONE

@@ -77,6 +77,10 @@ def test_what_is_wrong_with_a_candidate_is_named_and_nothing_else(tmp_path: Path
     assert "status" in blocking["micro/conv2d_3x3"]
     assert "status" in blocking["micro/sort"]
     assert blocking["micro/cumsum"] == set()
+    # What is wrong was laid on top of the same layers.
+    assert [change.candidate for change in report.changes if change.what == "layers"] == [
+        f"{len(report.candidate.layers)}, of which the first {len(report.baseline.layers)} are the same"
+    ]
     assert ElementTree.parse(run / "gate.junit.xml").getroot().findall(".//failure")  # our own file
     assert "micro/sort" in (tmp_path / "summary.md").read_text()
     assert len(done.stdout.split("REGRESSED:", 1)[1].splitlines()) <= 11
