@@ -21,6 +21,7 @@ from matrix.resume import Begun, find_begun, ready_again, resumable
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
 from reports.gate.blocks import plan_block
+from reports.gate.calibration import calibration
 from reports.gate.compose import cap_of, compose
 from reports.gate.expected import load_expected
 from reports.gate.judge import judge
@@ -104,6 +105,8 @@ def _decide(
     report = compose(setup, measured, judged, manifest, str(run.directory), capped)
     unwritten = write_outputs(report, run.directory, Path(variables[STEP_SUMMARY]) if variables.get(STEP_SUMMARY) else None)
     print(summary(report, str(run.directory / MARKDOWN)))
+    if setup.baseline == setup.candidate:
+        print(f"\n{calibration(report)}")
     if unwritten:
         print(unwritten, file=sys.stderr)
     if measured.out_of_time:

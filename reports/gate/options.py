@@ -30,6 +30,11 @@ def make_parser() -> argparse.ArgumentParser:
     sides.add_argument("--baseline", metavar="IMAGE", help=f"what the candidate is held against: {_IMAGE}")
     sides.add_argument("--candidate", metavar="IMAGE", help=f"what is to be released: {_IMAGE}")
     sides.add_argument(
+        "--calibrate",
+        metavar="IMAGE",
+        help="instead of two images: this one against itself, for the noise of each cell, the smallest effect that is seen, and false alarms",
+    )
+    sides.add_argument(
         "--image", metavar="NAME", help=f"the image whose settings a {DOCKER_PREFIX} one borrows (default: those of the other side)"
     )
     add_selection(parser.add_argument_group("what to measure"))
@@ -53,6 +58,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def choose_sides(options: argparse.Namespace, matrix: Matrix) -> tuple[PlannedImage, PlannedImage]:
     """Baseline and candidate. Raises SelectionError."""
+    if options.calibrate is not None:
+        if options.baseline is not None or options.candidate is not None:
+            raise SelectionError("--calibrate compares an image with itself\n  next: leave --baseline and --candidate out")
+        image = _choose(options.calibrate, options.image or options.calibrate, None, matrix)
+        return image, image
     for name in ("baseline", "candidate"):
         if getattr(options, name) is None:
             raise SelectionError("the gate compares two images\n  next: nox -s gate -- --baseline IMAGE --candidate IMAGE, or --resume RUN")

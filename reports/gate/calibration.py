@@ -1,0 +1,71 @@
+"""What this host lets a gate see: an image against itself. Pure.
+
+Whatever a gate of an image against itself calls worse or better is a false alarm, and how its launches differ is the noise of the host.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from reports import format as formats
+from reports.gate.outputs.tally import leading
+from reports.gate.procedure import Procedure, Verdict
+from reports.gate.report import CellReport, GateReport
+from reports.statistics import detectable_effect, share_interval
+
+ALARMS = (Verdict.REGRESSED, Verdict.IMPROVED)
+
+
+def calibration(report: GateReport) -> str:
+    """A table of cells, noisiest first, and the false alarms with their interval; for a terminal."""
+    cells = sorted(report.cells, key=lambda cell: -(cell.noise_floor or 0.0))
+    rows = [_row(cell, report.procedure) for cell in cells]
+    looks = report.procedure.looks
+    head = ("cell", "noise", f"seen after {looks[0]}", f"after {looks[-1]}", "verdict", "voided")
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    return "\n".join([*lines, "", *_alarms(report)])
+
+
+def _row(cell: CellReport, procedure: Procedure) -> tuple[str, ...]:
+    effects = [smallest_effect(cell.noise_floor, blocks, procedure.alpha) for blocks in (procedure.looks[0], procedure.looks[-1])]
+    return (
+        cell.cell,
+        formats.percent(cell.noise_floor),
+        *(formats.percent(effect) for effect in effects),
+        f"{cell.verdict}: {_reason(cell)}" if cell.verdict == Verdict.INCONCLUSIVE else cell.verdict,
+        str(cell.voided or ""),
+    )
+
+
+def _reason(cell: CellReport) -> str:
+    found = leading(cell)
+    return "" if found is None else found.reason
+
+
+def smallest_effect(noise: float | None, blocks: int, alpha: float) -> float | None:
+    """The slowdown (as 0.03) that so many blocks show four times in five, where both images' launches vary by ``noise``; None where it is not known."""
+    if noise is None:
+        return None
+    # A difference of two launches varies by both.
+    found = float(detectable_effect(math.sqrt(2) * noise, blocks, alpha))
+    return math.expm1(found) if math.isfinite(found) else None
+
+
+def _alarms(report: GateReport) -> Sequence[str]:
+    alarms = [cell for cell in report.cells if cell.verdict in ALARMS]
+    judged = [cell for cell in report.cells if cell.verdict != Verdict.INCONCLUSIVE]
+    low, high = share_interval(len(alarms), len(judged))
+    lines = [
+        f"false alarms: {len(alarms)} of {len(judged)} cells that were decided ({formats.percent(low)} to {formats.percent(high)}, 95 % interval); "
+        f"{len(report.cells) - len(judged)} of {len(report.cells)} inconclusive"
+    ]
+    lines += [f"  {cell.cell}: {_reason(cell)}" for cell in alarms]
+    if report.placebo is not None and report.placebo.low is not None and report.placebo.high is not None:
+        covers = "0 is within" if report.placebo.low <= 0 <= report.placebo.high else "0 is not within: launches depend on their order here"
+        low, high = report.placebo.low, report.placebo.high
+        lines.append(
+            f"placebo, second launches against first: {100 * report.placebo.effect:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}): {covers}"
+        )
+    return lines
