@@ -92,17 +92,14 @@ def describe_run(
 def plan_further(manifest: dict[str, Any], launches: Sequence[Launch]) -> None:
     """Write launches into the manifest of a run that is planned as it goes, each with those of its image's cells that it measures.
 
-    Launches that are there stay. SelectionError where others are there in their place: the record is of something else.
+    Those that are there stay as they are.
     """
-    known = {item["launch"]: item for item in manifest["launches"]}
+    known = {item["launch"] for item in manifest["launches"]}
     for launch in launches:
-        cells = tuple(cell_from_dict(dict(cell)) for cell in manifest["cells"][launch.image.label])
-        entry = _entry(launch, cells)
         if launch.index not in known:
-            manifest["launches"].append(entry)
+            cells = tuple(cell_from_dict(dict(cell)) for cell in manifest["cells"][launch.image.label])
+            manifest["launches"].append(_entry(launch, cells))
             manifest["planned_rows"] += len(launch.cells)
-        elif known[launch.index] != entry:
-            raise SelectionError(f"launch {launch.index} of the run is not the one that its rows ask for\n  next: start a new run")
 
 
 def _entry(launch: Launch, cells: tuple[Cell, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from reports.gate.progress import Progress
 from reports.gate.report import Finding
 from reports.gate.setup import GateSetup
 from reports.gate.steadiness import Steadiness
-from reports.gate.wording import counted, sentence
+from reports.gate.wording import counted, joined, sentence
 from reports.statistics import Floats, blocks_needed, detectable_effect
 
 NO_MORE = "measured no more: the time was up"
@@ -99,4 +99,4 @@ def _reason(finding: Finding, why: str, alpha: float) -> str:
         parts = [*parts, f"these blocks could have seen {100 * finding.detectable:.1f} %"]
     if finding.blocks_needed is not None and finding.tolerable is not None and finding.blocks_needed > finding.blocks:
         parts = [*parts, f"{counted(finding.blocks_needed, 'block')} would show {100 * finding.tolerable:.3g} %"]
-    return f"{'; '.join(part for part in parts if part) or 'no block counts'}: {finding.verdict}"
+    return f"{joined(parts, '; ') or 'no block counts'}: {finding.verdict}"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.engines.engine import Engine, Environment
+from matrix.errors import SelectionError
 from matrix.plan import Launch, PlannedImage
-from matrix.provenance import GATE, plan_further
+from matrix.provenance import GATE, plan_further, plan_of
 from matrix.runner import Say, Settings, run_launch
 from matrix.store import RESULTS, Run
 from reports import format as formats
@@ -62,14 +63,18 @@ def measure(
 ) -> Measured:
     """Measure until nothing is wanted any more, or until another block as long as the longest so far would end behind the deadline.
 
-    Raises what ``run_launch`` raises; every row that was measured until then is in the run.
+    Raises what ``run_launch`` raises; every row that was measured until then is in the run. SelectionError for a run whose launches are
+    others: it was begun by another version of this.
     """
     rows = read_records(run.directory / RESULTS)
     taken: list[float] = list(run.manifest()[GATE].get(BLOCK_SECONDS, []))
+    planned = {launch.index: launch for launch in plan_of(run.manifest()).launches}
     progress = start(setup)
     while progress.wanted.any():
         number = len(progress.blocks)
         launches = plan_block(setup, number, progress.wanted)
+        if any(planned.get(launch.index, launch) != launch for launch in launches):
+            raise SelectionError(f"block {number + 1} of {run.directory} is not the one that its rows ask for\n  next: start a new run")
         if is_measured(launches, rows):
             progress = follow(setup, progress, block_of(launches, rows))
             continue

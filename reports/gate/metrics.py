@@ -15,7 +15,7 @@ from reports.gate.paired import Paired, exponential, medians, paired
 from reports.gate.procedure import Procedure, Verdict
 from reports.gate.report import Finding
 from reports.gate.rows import AnyRow
-from reports.gate.wording import sentence, value
+from reports.gate.wording import evidence, joined, sentence, value
 from reports.statistics import Booleans, Floats, fewest_blocks, holm
 
 GIGABYTE = 1e9
@@ -56,14 +56,14 @@ def values_of(metric: Metric, image: Launched) -> tuple[Floats, Floats]:
     return shown, compared + metric.offset
 
 
-def judge_metric(name: str, evidence: Evidence, margins: Sequence[Margin], procedure: Procedure) -> list[Finding | None]:
+def judge_metric(name: str, rows: Evidence, margins: Sequence[Margin], procedure: Procedure) -> list[Finding | None]:
     """The metric's finding of every cell; None where neither image tells it.
 
     Holm's family are the cells that can be called at all: one that says the same of both images in every block cannot (Tarone 1990), and
     where an image's value never varies, a difference is a fact and no estimate.
     """
     metric = METRICS[name]
-    (baseline, before), (candidate, after) = (values_of(metric, image) for image in (evidence.baseline, evidence.candidate))
+    (baseline, before), (candidate, after) = (values_of(metric, image) for image in (rows.baseline, rows.candidate))
     differences = _logarithm(after) - _logarithm(before)
     there = np.isfinite(differences)
     equal = np.all((differences == 0) | ~there, axis=-1)
@@ -83,7 +83,7 @@ def judge_metric(name: str, evidence: Evidence, margins: Sequence[Margin], proce
     verdict[found.blocks == 0] = Verdict.INCONCLUSIVE
 
     shown = np.stack([medians(baseline), medians(candidate)], axis=-1)
-    told = np.isfinite(shown).any(axis=-1)
+    told: Booleans = np.any(np.isfinite(shown), axis=-1)
     p = np.where(found.estimate > 0, p_slower, p_faster)
     return [
         _finding(name, Verdict(verdict[index]), found, index, float(p[index]), margins[index], shown[index].tolist(), procedure.alpha)
@@ -121,8 +121,8 @@ def _reason(finding: Finding, alpha: float) -> str:
     if not finding.blocks:
         without = [side for side, number in (("baseline", finding.baseline), ("candidate", finding.candidate)) if number is None]
         return f"the {without[0]} does not tell it" if without else "no block has it of both images"
-    text = ", ".join(part for part in (_values(finding), sentence(finding, alpha)) if part)
-    return f"{text}: {finding.verdict}"
+    numbers = sentence(finding, alpha) or evidence(finding)
+    return f"{joined((_values(finding), numbers))}: {finding.verdict}"
 
 
 def _values(finding: Finding) -> str:
