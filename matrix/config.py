@@ -260,17 +260,10 @@ class Margins(Model):
     image_time: Margin = Margin(delta=0.1, tolerable=0.25)
 
 
-class MarginRule(Model):
+class MarginRule(Rule):
     """Other margins for some cells; the last rule that names a cell counts."""
 
-    reason: Text
     metric: Literal["latency", "error", "peak_memory", "compile_time", "graph_breaks", "image_size", "image_time"] = "latency"
-    image: tuple[str, ...] = ()
-    workload: tuple[CellPattern, ...] = ()
-    backend: tuple[Backend, ...] = ()
-    mode: tuple[Mode, ...] = ()
-    precision: tuple[Precision, ...] = ()
-    shapes: tuple[Shapes, ...] = ()
     margin: Margin
 
 
