@@ -61,7 +61,7 @@ def test_every_group_of_cells_is_there_with_ratio_and_interval() -> None:
         "micro/fresh",
         "an expectation has expired",
         "micro/sort",
-        "+0.1 % (90 % interval from -0.2), 300 differences",
+        "+0.1 % (95 % interval from -0.2), 300 differences",
     ):
         assert said in text
 
