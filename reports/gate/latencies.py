@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -42,11 +42,12 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
             verdict = Verdict.INCONCLUSIVE
         elif verdict == Verdict.INCONCLUSIVE:
             why = _why(Stage(state.stage[index]), bool(state.wanted[index]), unheard.get(cell, ""))
-        finding = Finding(
+        undecided = verdict == Verdict.INCONCLUSIVE and math.isfinite(deviation[index])
+        made = functools.partial(
+            Finding,
             metric="latency",
             verdict=verdict,
             blocks_release=margins[index].blocks,
-            reason="",
             clock=progress.clocks.get(cell, HOST),
             ratio=exponential(outcome.estimate[index]),
             low=exponential(outcome.low[index]),
@@ -57,14 +58,10 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
             tolerable=margins[index].tolerable,
             baseline=float(before[index]) if math.isfinite(before[index]) else None,
             candidate=float(after[index]) if math.isfinite(after[index]) else None,
+            detectable=math.expm1(seen[index]) if undecided and math.isfinite(seen[index]) else None,
+            blocks_needed=int(needed[index]) if undecided else None,
         )
-        if verdict == Verdict.INCONCLUSIVE and math.isfinite(deviation[index]):
-            finding = dataclasses.replace(
-                finding,
-                detectable=math.expm1(seen[index]) if math.isfinite(seen[index]) else None,
-                blocks_needed=int(needed[index]),
-            )
-        found.append(dataclasses.replace(finding, reason=_reason(finding, why, procedure.alpha)))
+        found.append(made(reason=_reason(made(reason=""), why, procedure.alpha)))
     return found
 
 

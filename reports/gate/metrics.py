@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,11 +99,11 @@ def _finding(
     baseline, candidate = (number if math.isfinite(number) else None for number in shown)
     # What is compared with an offset is a count, and its own ratio may not be there.
     counts = METRICS[name].offset > 0
-    finding = Finding(
+    made = functools.partial(
+        Finding,
         metric=name,
         verdict=verdict,
         blocks_release=margin.blocks,
-        reason="",
         ratio=None if counts else exponential(found.estimate[index]),
         low=None if counts else exponential(found.low[index]),
         high=None if counts else exponential(found.high[index]),
@@ -114,7 +114,7 @@ def _finding(
         baseline=baseline,
         candidate=candidate,
     )
-    return dataclasses.replace(finding, reason=_reason(finding, alpha))
+    return made(reason=_reason(made(reason=""), alpha))
 
 
 def _reason(finding: Finding, alpha: float) -> str:

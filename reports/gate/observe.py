@@ -108,12 +108,10 @@ def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:
         return f"contended: {row.other_gpu_processes} other processes on the GPU"
     if clock == DEVICE:
         return ""
-    for name, share, limit in (
-        ("CPU pressure", row.cpu_pressure, limits.cpu_pressure),
-        ("stolen processor time", row.cpu_steal, limits.cpu_steal),
-    ):
-        if share is not None and share > limit:
-            return f"contended: {name} {share:.0%}, over {limit:.0%}"
+    if row.cpu_pressure is not None and row.cpu_pressure > limits.cpu_pressure:
+        return f"contended: CPU pressure {row.cpu_pressure:.0%}, over {limits.cpu_pressure:.0%}"
+    if row.cpu_steal is not None and row.cpu_steal > limits.cpu_steal:
+        return f"contended: stolen processor time {row.cpu_steal:.0%}, over {limits.cpu_steal:.0%}"
     return ""
 
 

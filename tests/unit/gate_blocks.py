@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,7 +63,3 @@ def noisy(ratio: float = 1.0, noise: float = 0.01, seed: int = 1, **columns: obj
 def candidates(columns: Columns, otherwise: Columns | None = None) -> Makes:
     """The candidate's columns, and the baseline's."""
     return lambda number, candidate: columns if candidate else (otherwise or {})
-
-
-def only(setup: GateSetup, **changes: object) -> GateSetup:
-    return dataclasses.replace(setup, **changes)  # type: ignore[arg-type]
