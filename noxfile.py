@@ -112,6 +112,9 @@ host_session(
     "Benchmark: how often the gate is wrong, and what it finds, on simulated matrices",
     "tests.benchmarks.gate_simulation",
 )
+host_session(
+    "gate-judging", "Benchmark: 10 000 cells of two images judged from the rows of 16 launches each", "tests.benchmarks.gate_judging"
+)
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 

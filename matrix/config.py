@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -281,6 +282,16 @@ class Gate(Model):
     )
     margins: Margins = Margins()
     margin: tuple[MarginRule, ...] = Field(default=(), description="other margins for some cells, each with its reason")
+
+    @model_validator(mode="after")
+    def _looks_suffice(self) -> Self:
+        # The bound by which a cell is equivalent is one at a third of the level (reports.gate.procedure).
+        fewest = math.ceil(-math.log2(self.alpha / 3))
+        if self.looks[-1] < fewest:
+            raise ValueError(
+                f"looks {list(self.looks)} end before {fewest} blocks: with fewer nothing is equivalent at alpha = {self.alpha}"
+            )
+        return self
 
     @field_validator("looks")
     @classmethod

@@ -74,6 +74,8 @@ class State:
     tolerable: Floats
     """``log(1 + Delta)``: what must not be missed."""
     stage: NDArray[np.int64]
+    flagged: NDArray[np.int64]
+    """``SLOWER`` or ``FASTER`` of a cell that a look has flagged, whatever became of it then; else ``SCREEN``."""
     screened: Floats
     """Differences of the screening, NaN where there is none yet."""
     confirmed: Floats
@@ -103,6 +105,7 @@ def begin(procedure: Procedure, delta: ArrayLike, tolerable: ArrayLike) -> State
         worth=worth,
         tolerable=np.log1p(np.asarray(tolerable, dtype=np.float64)),
         stage=np.full(cells, Stage.SCREEN, dtype=np.int64),
+        flagged=np.full(cells, Stage.SCREEN, dtype=np.int64),
         screened=np.full((cells, procedure.looks[-1]), np.nan),
         confirmed=np.full((cells, procedure.confirm), np.nan),
         voided=np.zeros(cells, dtype=np.int64),
@@ -152,7 +155,8 @@ def _look(state: State, new: Booleans) -> State:
         equivalent = bound(blocks, procedure.bound_level, "upper") < state.tolerable[cells]
         found = np.where(equivalent, Stage.EQUIVALENT, Stage.UNDECIDED if look == procedure.looks[-1] else Stage.SCREEN)
         stage[cells] = np.where(slower, Stage.SLOWER, np.where(faster, Stage.FASTER, found))
-    return dataclasses.replace(state, stage=stage)
+    flagged = np.where(np.isin(stage, FLAGGED), stage, state.flagged)
+    return dataclasses.replace(state, stage=stage, flagged=flagged)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +190,7 @@ def conclude(state: State) -> Outcome:
         fresh = state.confirmed[flagged]
         raw = signed_rank_p(fresh, alternative)  # type: ignore[arg-type]
         # The family is all that was flagged: what is not confirmed yet, or was voided, has the largest p-value there is.
-        family = int(np.sum(state.stage == stage))
+        family = int(np.sum(state.flagged == stage))
         p[flagged] = holm(np.concatenate([raw, np.ones(family - len(flagged))]))[: len(flagged)]
         estimate, worth = hodges_lehmann(fresh), state.worth[flagged]
         sure = (p[flagged] <= procedure.alpha) & ((estimate >= worth) if stage == Stage.SLOWER else (estimate <= -worth))

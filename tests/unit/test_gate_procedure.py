@@ -153,3 +153,12 @@ def test_margins_are_each_cell_s_own() -> None:
     state = begin(Procedure(), np.array([0.02, 0.2]), np.array([0.05, 0.3]))
     state, _ = fed(state, constant(0.1, 0.1))
     assert conclude(state).verdict.tolist() == [Verdict.REGRESSED, Verdict.EQUIVALENT]
+
+
+def test_a_flagged_cell_that_was_voided_stays_in_the_family() -> None:
+    state, _ = fed(fresh(4), constant(*[0.05] * 4), limit=6)
+    for _ in range(3):
+        state = advance(state, [math.nan] * 4, [False, True, True, True])
+    assert state.stage.tolist() == [Stage.SLOWER, Stage.VOID, Stage.VOID, Stage.VOID]
+    state, _ = fed(state, constant(*[0.05] * 4))
+    assert conclude(state).p[0] == pytest.approx(4 * 2.0**-15)

@@ -73,7 +73,7 @@ def test_void_blocks_settle_nothing() -> None:
     assert after(setup, 9, make).state.stage.tolist() == [Stage.VOID]
 
 
-@pytest.mark.parametrize("looks", [(6, 10, 16), (5,)])
+@pytest.mark.parametrize("looks", [(6, 10, 16), (7,)])
 def test_cells_of_images_have_the_blocks_of_the_first_look(looks: tuple[int, ...]) -> None:
     setup = setup_with("image/start", "image/size", "a", gate=Gate(looks=looks))
     makes = (noisy(ratio=2.0), lambda number, candidate: {"backend_latency_seconds": None, "image_bytes": 5}, noisy(noise=0.2))
