@@ -1,4 +1,4 @@
-"""How long the gate takes to read a large run and to judge it: ``python -m tests.benchmarks.gate_judging``.
+"""How long the gate takes to read a large run and to judge it: ``nox -s gate-judging``.
 
 Whole rows of ten thousand cells, 16 launches of each of two images, on disk as a run leaves them; one cell in a hundred is 5 % slower. What is
 timed is what the gate does after its last launch, and what resuming does before its next: read, replay, judge.
