@@ -66,6 +66,9 @@ class Sampling:
     """Length of one host sample; shorter calls are batched. At least 1000 times the clock's resolution, whatever is set."""
     budget_seconds: float = 5.0
     """Time for all samples of a cell."""
+    least_seconds: float = 0.0
+    """Time for samples that is spent at least, however narrow the interval: of two launches only levels compare, which what disturbs both
+    variants of one alike moves."""
     energy_seconds: float = 1.0
     """For the energy of a call, where there is a counter; 0: do not measure it."""
     cache: str = "cold"

@@ -152,6 +152,10 @@ class Row:
     eager_latency_seconds: float | None = None
     """Median host time: a wall clock from the call to the end of its work, the device's included. Seconds per call, as all that follow."""
     backend_latency_seconds: float | None = None
+    eager_p05_seconds: float | None = None
+    """The 5th percentile of host time: what a call takes while nothing else disturbs it. Other load on a host only ever adds to a time, so
+    that launches differ by less in it than in the median (Chen and Revels 2016)."""
+    backend_p05_seconds: float | None = None
     speedup_low: float | None = None
     """Bounds of the 95 % interval of ``speedup``."""
     speedup_high: float | None = None

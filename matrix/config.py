@@ -129,6 +129,9 @@ class Run(Model):
     )
     minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a host sample; shorter calls are batched")
     budget_seconds: float = Field(default=5.0, gt=0, le=LONGEST_SECONDS, description="time for all samples of a cell")
+    least_seconds: float = Field(
+        default=0.0, ge=0, le=LONGEST_SECONDS, description="time for samples that is spent at least, however narrow the interval"
+    )
     energy_seconds: float = Field(default=1.0, ge=0, le=LONGEST_SECONDS, description="for the energy of a call, where it is told; 0: not")
     cache: Literal["cold", "hot"] = Field(default="cold", description="a GPU's last-level cache before a call: flushed, or as it is")
     warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
@@ -275,6 +278,9 @@ class Gate(Model):
     looks: Annotated[tuple[int, ...], NotEmpty] = Field(default=(6, 10, 16), description="blocks after which a cell is looked at")
     confirm: int = Field(default=15, ge=5, le=1000, description="fresh blocks for a cell that was flagged")
     repeats: int = Field(default=2, ge=0, le=100, description="how often a voided block of a cell is measured again")
+    sample_seconds: float = Field(
+        default=1.0, gt=0, le=LONGEST_SECONDS, description="time for the samples of a cell in one launch; more where the host is not quiet"
+    )
     cpu_pressure: float = Field(default=0.05, gt=0, le=1, description="share of waiting for a processor beyond which a row is void")
     cpu_steal: float = Field(default=0.05, gt=0, le=1, description="share of stolen processor time beyond which a row is void")
     expected_failures: Text = Field(

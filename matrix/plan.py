@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import itertools
 import random
@@ -162,6 +163,20 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     kept = _narrow(kept, selection)
     selected = {cell.id for cell in _narrow(list(found), selection)}
     return tuple(partitioned(kept, selection.partition)), [item for item in excluded if item.cell in selected]
+
+
+def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:
+    """Of cells that are there, those that the command line asks for. Raises SelectionError where a pattern is wrong."""
+    only = {user_workload(name)[0] if name.startswith(PATH_PREFIX) else name for name in selection.only}
+    axes = dataclasses.replace(selection, batch_sizes=())
+    asked = [
+        cell
+        for cell in cells
+        if (not only or cell.workload in only)
+        and (not selection.batch_sizes or cell.batch_size in selection.batch_sizes)
+        and ((_is_of_image(cell.workload) and not selection.backends) or _chosen(cell, axes))
+    ]
+    return _narrow(asked, selection)
 
 
 def _product(matrix: Matrix, settings: Image, selection: Selection) -> Iterator[Cell]:

@@ -104,6 +104,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         sampling=Sampling(
             samples=how.samples,
             width=how.interval_width,
+            least_seconds=how.least_seconds,
             minimum_sample_seconds=how.minimum_sample_seconds,
             budget_seconds=how.budget_seconds,
             energy_seconds=how.energy_seconds,

@@ -139,7 +139,7 @@ class PlayedEngine:
         noise = random.Random(f"{self.seed} {request.spec.launch} {cell.id}").gauss(0, played.noise)
         times: dict[str, object] = {}
         if played.seconds is not None and played.status == Status.PASS:
-            times["backend_latency_seconds"] = played.seconds * math.exp(noise)
+            times["backend_latency_seconds"] = times["backend_p05_seconds"] = played.seconds * math.exp(noise)
             if played.device:
                 times["backend_device_seconds"] = played.seconds * math.exp(noise / 10)
         columns = {**times, "warnings": played.warnings, **played.columns}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from harness.cell import Cell, LaunchSpec
@@ -17,6 +19,7 @@ from harness.protocols import Backend, Clock, Report, Subject
 from harness.records import Warn
 
 EAGER, BACKEND = "eager", "backend"
+UNDISTURBED = 0.05
 
 
 def report_timing(
@@ -41,6 +44,8 @@ def report_timing(
         abs_latency=host[BACKEND] * 1e3,
         eager_latency_seconds=host[EAGER],
         backend_latency_seconds=host[BACKEND],
+        eager_p05_seconds=undisturbed(measured.seconds(EAGER, HOST)),
+        backend_p05_seconds=undisturbed(measured.seconds(BACKEND, HOST)),
         compilation_latency=compilation,
         break_even_calls=break_even_calls(compilation, host[EAGER], host[BACKEND]),
         cache=measured.cache,
@@ -58,6 +63,11 @@ def report_timing(
         _report_device(measured, host, report)
     _report_empty_calls(clock, report)
     _report_limits(measured, first, subject, cell, spec, report)
+
+
+def undisturbed(seconds: Sequence[float]) -> float:
+    """The 5th percentile of at least one sample. Unlike the least one it does not fall the more samples are taken."""
+    return float(np.quantile(seconds, UNDISTURBED))
 
 
 def break_even_calls(compilation: float | None, eager: float, backend: float) -> float | None:

@@ -145,7 +145,7 @@ def interleave(
     """Warm up, calibrate, then sample in rounds: each variant once by each of the clock's gauges, in random order.
 
     Ends when the 95 % interval of the first two variants' ratio, by the clock's first gauge, is as narrow as ``sampling.width``, after
-    ``sampling.samples`` rounds at least; or when the budget is spent. state: the cache's, as earlier launches had it. keep: is handed
+    ``sampling.samples`` rounds and ``sampling.least_seconds`` at least; or when the budget is spent. state: the cache's, as earlier launches had it. keep: is handed
     the samples as they come, between rounds.
     """
     began = now()
@@ -221,6 +221,8 @@ class _Rounds:
                     kept_at = self._now()
                 if _is_spent(len(self.marks), self._now() - self.started, sampling):
                     return True
+                if self._now() - self.started < sampling.least_seconds:
+                    continue
                 if len(self.marks) >= look and _are_enough(self.marks, sampling.samples):
                     look = max(look + 1, int(len(self.marks) * LOOKS_GROWTH))
                     if self._is_narrow():

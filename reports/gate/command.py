@@ -8,31 +8,33 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from matrix.config import Matrix
 from matrix.errors import SelectionError
 from matrix.options import selection_of
-from matrix.overrides import with_options
-from matrix.plan import Plan
+from matrix.overrides import for_gate, with_options
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import Ready, make_ready
-from matrix.resume import Begun, find_begun, ready_again, resumable
+from matrix.resume import find_begun, ready_again, resumable
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
-from reports.gate.blocks import plan_block
+from reports.gate.baseline_file import write_baseline
 from reports.gate.calibration import calibration
-from reports.gate.compose import cap_of, compose
+from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons
+from reports.gate.compose import compose
 from reports.gate.expected import load_expected
 from reports.gate.judge import judge
 from reports.gate.measure import Budget, measure
-from reports.gate.options import choose_sides
+from reports.gate.options import choose_sources, replay_of
 from reports.gate.outputs.terminal import summary
 from reports.gate.outputs.write import MARKDOWN, write_outputs
-from reports.gate.setup import BASELINE, CANDIDATE, GateSetup, make_setup
+from reports.gate.report import WORST_FIRST, GateReport
+from reports.gate.setup import BASELINE, GateSetup
+from reports.gate.stored import CANDIDATE, Stored, read_run
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Variable that names the file of a step's summary."""
+NO_ENGINE = {"name": "none"}
+"""Of a gate whose rows were all measured before."""
 
 
 def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
@@ -40,82 +42,125 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     if options.resume is not None:
         return _resume(options, source, variables, budget)
     matrix = with_options(matrix, options)
-    setup = make_setup(matrix, *choose_sides(options, matrix), selection_of(options))
-    # The first block is all there is to plan: what comes after it is decided by its rows.
-    plan = Plan(seed=setup.seed, launches=plan_block(setup, 0, np.ones(len(setup.cells), dtype=bool)))
+    if not options.quick:
+        matrix = for_gate(matrix)
+    sources = choose_sources(options, matrix)
+    candidate = sources[CANDIDATE]
+    if BASELINE not in sources and isinstance(candidate, Stored):
+        _save(candidate, options.save_baseline)
+        return 0
+    comparisons = make_comparisons(matrix, sources, selection_of(options), replay_of(options))
+    plan = comparisons.first_block()
     user_module_digests(plan)
     if options.plan:
-        _show(setup)
+        for setup in comparisons.setups:
+            _show(setup)
         return 0
-    ready = make_ready(plan, (setup.baseline, setup.candidate), matrix, options.engine, options, source, variables)
-    manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
-    about = {BASELINE: setup.baseline.label, CANDIDATE: setup.candidate.label, "lost": setup.lost, "new": setup.new}
-    with create_run(options.results.absolute(), new_name(f"gate-{setup.candidate.name}"), {**manifest, GATE: about}) as run:
-        return _decide(setup, matrix, ready, run, options, variables, budget)
+    ready = None
+    if comparisons.live:
+        ready = make_ready(plan, comparisons.live, matrix, options.engine, options, source, variables)
+    manifest = describe_run(
+        command=sys.argv,
+        matrix=matrix,
+        plan=plan,
+        engine=NO_ENGINE if ready is None else ready.facts,
+        environments={} if ready is None else ready.environments,
+        source=source,
+    )
+    name = new_name(f"gate-{comparisons.candidate.name}")
+    with create_run(options.results.absolute(), name, {**manifest, GATE: comparisons.about()}) as run:
+        return _decide(comparisons, matrix, ready, run, options, variables, budget)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
     begun = find_begun(options)
-    setup = setup_again(begun)
-    for name, image in ((BASELINE, setup.baseline), (CANDIDATE, setup.candidate)):
-        if getattr(options, name) not in (None, image.label):
-            raise SelectionError(f"the {name} of {begun.directory} is {image.label}\n  next: leave --{name} out")
-    ready = ready_again(begun, options, source, variables)
+    comparisons = comparisons_again(begun)
+    for setup in comparisons.setups:
+        for name, image in setup.sides.items():
+            if getattr(options, name) not in (None, image.label):
+                raise SelectionError(f"the {name} of {begun.directory} is {image.label}\n  next: leave --{name} out")
+    ready = ready_again(begun, options, source, variables) if comparisons.live else None
     with open_run(begun.directory) as run:
         run.collect()
         print(f"resuming {run.directory}: {len(run.finished())} rows are there")
-        return _decide(setup, begun.matrix, ready, run, options, variables, budget)
-
-
-def setup_again(begun: Begun) -> GateSetup:
-    """What a run of the gate compares. SelectionError for another run."""
-    about = begun.manifest.get(GATE)
-    if about is None:
-        raise SelectionError(f"{begun.directory} is no run of the gate\n  next: nox -s bench-NAME -- --resume {begun.directory}")
-    first = {launch.side: launch for launch in begun.plan.launches[:2]}
-    return GateSetup(
-        baseline=first[BASELINE].image,
-        candidate=first[CANDIDATE].image,
-        cells=first[BASELINE].cells,
-        lost=about["lost"],
-        new=tuple(about["new"]),
-        gate=begun.matrix.gate,
-        seed=begun.plan.seed,
-    )
+        return _decide(comparisons, begun.matrix, ready, run, options, variables, budget)
 
 
 def _decide(
-    setup: GateSetup, matrix: Matrix, ready: Ready, run: Run, options: argparse.Namespace, variables: Mapping[str, str], budget: Budget
+    comparisons: Comparisons,
+    matrix: Matrix,
+    ready: Ready | None,
+    run: Run,
+    options: argparse.Namespace,
+    variables: Mapping[str, str],
+    budget: Budget,
 ) -> int:
     """Measure, judge, write and show."""
     # Its mistakes are told before hours of measuring, not after.
     expected = load_expected(options.config.absolute().parent / matrix.gate.expected_failures, matrix.images)
-    print(f"run {run.directory}: {setup.candidate.label} beside {setup.baseline.label}, {len(setup.cells)} cells, seed {setup.seed}")
+    cells = len({cell for setup in comparisons.setups for cell in setup.ids})
+    print(f"run {run.directory}: {comparisons.title}, {cells} cells, seed {comparisons.seed}")
     state = "interrupted"
     try:
         with resumable(run):
-            settings = Settings(matrix=matrix, seed=setup.seed)
-            measured = measure(setup, settings, run, ready.engine, ready.environments, print, budget)
+            settings = Settings(matrix=matrix, seed=comparisons.seed)
+            engine, environments = (None, {}) if ready is None else (ready.engine, ready.environments)
+            measured = measure(comparisons.setups, settings, run, engine, environments, print, budget)
         state = "interrupted" if measured.out_of_time else "done"
     finally:
         run.update_manifest(lambda manifest: manifest.update(state=state))
     manifest = run.manifest()
-    capped = cap_of(manifest)
-    judged = judge(setup, measured.progress, expected, datetime.datetime.now().astimezone().date(), capped)
-    report = compose(setup, measured, judged, manifest, str(run.directory), capped)
-    unwritten = write_outputs(report, run.directory, Path(variables[STEP_SUMMARY]) if variables.get(STEP_SUMMARY) else None)
-    print(summary(report, str(run.directory / MARKDOWN)))
-    if setup.baseline == setup.candidate:
+    today = datetime.datetime.now().astimezone().date()
+    reports = []
+    for setup, progress in zip(comparisons.setups, measured.progress, strict=True):
+        caps = comparisons.caps(setup, manifest)
+        reports.append(
+            compose(
+                setup,
+                progress,
+                judge(setup, progress, expected, today, caps),
+                manifest,
+                str(run.directory),
+                seconds=measured.seconds,
+                out_of_time=measured.out_of_time,
+                stored=comparisons.stored,
+                caps=caps,
+            )
+        )
+        _tell(setup, reports[-1], run, variables)
+    if options.save_baseline is not None:
+        # Of an image beside itself, both sides are the image.
+        itself = comparisons.setups[0].baseline == comparisons.candidate
+        which = comparisons.candidate.label if itself else CANDIDATE
+        _save(comparisons.stored.get(CANDIDATE) or read_run(run.directory, which), options.save_baseline)
+    if measured.out_of_time:
+        print(f"  next: --resume {run.directory}, with more --max-duration", file=sys.stderr)
+    worst = min(reports, key=lambda report: WORST_FIRST.index(report.decision))
+    return worst.exit_code(inconclusive_passes=options.inconclusive == "pass")
+
+
+def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str, str]) -> None:
+    """Write a comparison's outputs, and show its summary. Those against the baseline lie in the run's directory, those against the anchor in a folder of it."""
+    directory = run.directory if setup.against == BASELINE else run.directory / setup.against
+    directory.mkdir(exist_ok=True)
+    unwritten = write_outputs(report, directory, Path(variables[STEP_SUMMARY]) if variables.get(STEP_SUMMARY) else None)
+    print(summary(report, str(directory / MARKDOWN)))
+    if setup.baseline == setup.candidate and not setup.stored:
         print(f"\n{calibration(report)}")
     if unwritten:
         print(unwritten, file=sys.stderr)
-    if measured.out_of_time:
-        print(f"  next: --resume {run.directory}, with more --max-duration", file=sys.stderr)
-    return report.exit_code(inconclusive_passes=options.inconclusive == "pass")
+
+
+def _save(stored: Stored, path: Path) -> None:
+    write_baseline(path.absolute(), stored)
+    rows = sum(map(len, stored.rows.values()))
+    print(f"baseline {path}: {stored.image.label}, {rows} rows of {len(stored.cells)} cells")
 
 
 def _show(setup: GateSetup) -> None:
     print(f"{setup.candidate.label} beside {setup.baseline.label}: {len(setup.cells)} cells (seed {setup.seed})")
+    for side in setup.stored:
+        print(f"{side}: measured before")
     for cell in setup.ids:
         print(f"  {cell}")
     for cell, why in setup.lost.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
+from reports.gate.conditions import Cap, capped
 from reports.gate.evidence import Evidence, gather
 from reports.gate.expected import Expected, Standing
 from reports.gate.expected import judge as standing_of
@@ -46,18 +47,22 @@ class Judged:
 
 
 def judge(
-    setup: GateSetup, progress: Progress, expected: Sequence[Expected] = (), today: datetime.date = datetime.date.min, capped: str = ""
+    setup: GateSetup,
+    progress: Progress,
+    expected: Sequence[Expected] = (),
+    today: datetime.date = datetime.date.min,
+    caps: Sequence[Cap] = (),
 ) -> Judged:
     """Verdicts by what is known now.
 
-    expected: failures that are excused until their day; capped: why no decision may be better than ``inconclusive``, empty where it may.
+    expected: failures that are excused until their day; caps: why verdicts are no better than ``inconclusive``, where they are not.
     """
     evidence = gather(setup.ids, progress.blocks, progress.clocks, setup.limits)
     device = [progress.clocks.get(cell) == DEVICE for cell in setup.ids]
     baseline, candidate = evidence.baseline.seconds(device), evidence.candidate.seconds(device)
     steady = steadiness(baseline, candidate, progress.state.worth)
     latencies = judge_latencies(setup, progress, baseline, candidate, steady)
-    findings = _findings(setup, evidence, latencies)
+    findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, evidence, latencies)]
     reports, notes = [], []
     for index, cell in enumerate(setup.cells):
         report = CellReport(
@@ -76,8 +81,8 @@ def judge(
                 notes.append(f"{cell.id}: was expected to fail until {standing.expires}: {standing.reason}")
             report = _excused(report, standing.standing, standing.reason)
         reports.append(report)
-    reports += [_lost(cell, why) for cell, why in setup.lost.items()]
-    decision, why = decide(reports, capped)
+    reports += [_lost(cell, why, caps) for cell, why in setup.lost.items()]
+    decision, why = decide(reports, caps[0].reason if caps else "")
     return Judged(
         decision=decision,
         why=why,
@@ -87,19 +92,19 @@ def judge(
     )
 
 
-def decide(cells: Sequence[CellReport], capped: str = "") -> tuple[Decision, str]:
+def decide(cells: Sequence[CellReport], cap: str = "") -> tuple[Decision, str]:
     """The release's decision and a sentence that says why. What an expected failure excuses does not count, and what does not block warns."""
     counting = [cell for cell in cells if not cell.expected]
     for verdict, decision in ((Verdict.REGRESSED, Decision.REGRESSED), (Verdict.INCONCLUSIVE, Decision.INCONCLUSIVE)):
         found = [cell for cell in counting if any(finding.verdict == verdict for finding in _blocking(cell.findings))]
+        if cap and decision == Decision.INCONCLUSIVE:
+            return decision, cap
         if found:
             names = ", ".join(cell.cell for cell in sorted(found, key=_order)[:NAMED])
             more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
             return decision, f"{counted(len(found), 'cell')} of {len(cells)} {verdict}: {names}{more}"
     if not any(finding.metric != "status" and finding.verdict != Verdict.INCONCLUSIVE for cell in cells for finding in cell.findings):
         return Decision.INCONCLUSIVE, "nothing could be compared: no cell has a number in both images"
-    if capped:
-        return Decision.INCONCLUSIVE, capped
     return Decision.PASS, f"none of {counted(len(cells), 'cell')} regressed" + (
         f", {len(cells) - len(counting)} excused" if len(counting) < len(cells) else ""
     )
@@ -160,8 +165,8 @@ def _excused(report: CellReport, standing: Standing, reason: str) -> CellReport:
     return report
 
 
-def _lost(cell: str, why: str) -> CellReport:
-    finding = judge_lost(why)
+def _lost(cell: str, why: str, caps: Sequence[Cap]) -> CellReport:
+    finding = capped(judge_lost(why), caps)
     return CellReport(cell=cell, verdict=finding.verdict, findings=(finding,), baseline_status=NOT_MEASURED, candidate_status="")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reports.gate.observe import HOST
 from reports.gate.paired import deviations, exponential, medians
 from reports.gate.procedure import FLAGGED, Stage, Verdict, conclude
-from reports.gate.progress import Progress
+from reports.gate.progress import SETTLED_BY, Progress
 from reports.gate.report import Finding
 from reports.gate.setup import GateSetup
 from reports.gate.steadiness import Steadiness
@@ -20,6 +20,7 @@ from reports.gate.wording import counted, joined, sentence
 from reports.statistics import Floats, blocks_needed, detectable_effect
 
 NO_MORE = "measured no more: the time was up"
+USED_UP = "there are no more launches than these, they were measured before"
 
 
 def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, candidate: Floats, steady: Steadiness) -> list[Finding]:
@@ -41,7 +42,8 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
         if why:
             verdict = Verdict.INCONCLUSIVE
         elif verdict == Verdict.INCONCLUSIVE:
-            why = _why(Stage(state.stage[index]), bool(state.wanted[index]), unheard.get(cell, ""))
+            used_up = bool(setup.stored) and progress.without_time[index] < SETTLED_BY
+            why = _why(Stage(state.stage[index]), bool(state.wanted[index]), used_up, unheard.get(cell, ""))
         undecided = verdict == Verdict.INCONCLUSIVE and math.isfinite(deviation[index])
         made = functools.partial(
             Finding,
@@ -79,14 +81,14 @@ def last_reasons(progress: Progress) -> dict[str, str]:
     return {voided.cell: voided.reason for voided in progress.voided}
 
 
-def _why(stage: Stage, wanted: bool, voided: str) -> str:
+def _why(stage: Stage, wanted: bool, used_up: bool, voided: str) -> str:
     """Why there is no answer."""
     if stage == Stage.VOID:
         return f"void too often: {voided}"
     if wanted:
         return NO_MORE
     if stage == Stage.STOPPED:
-        return "without a time in one of the images"
+        return USED_UP if used_up else "without a time in one of the images"
     return "flagged, and not confirmed" if stage in FLAGGED else ""
 
 

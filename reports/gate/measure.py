@@ -6,6 +6,7 @@ there: launches that are whole are passed over, and the first that is not is mea
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from reports import format as formats
 from reports.gate.blocks import block_of, is_measured, plan_block
 from reports.gate.observe import Voided
 from reports.gate.progress import Progress, follow, start
-from reports.gate.rows import read_records
+from reports.gate.rows import Launches, read_records
 from reports.gate.setup import GateSetup
 from reports.gate.wording import counted
 
@@ -45,7 +46,10 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    progress: Progress
+    progress: tuple[Progress, ...]
+    """By comparison."""
+    launches: int
+    """That were measured for all of them."""
     seconds: float
     """Of all blocks, those of the commands before a resumed one too."""
     out_of_time: bool = False
@@ -53,45 +57,61 @@ class Measured:
 
 
 def measure(
-    setup: GateSetup,
+    setups: Sequence[GateSetup],
     settings: Settings,
     run: Run,
-    engine: Engine,
+    engine: Engine | None,
     environments: Mapping[PlannedImage, Environment],
     say: Say,
     budget: Budget,
 ) -> Measured:
     """Measure until nothing is wanted any more, or until another block as long as the longest so far would end behind the deadline.
 
-    Raises what ``run_launch`` raises; every row that was measured until then is in the run. SelectionError for a run whose launches are
-    others: it was begun by another version of this.
+    setups: comparisons of one candidate; engine: None where all was measured before. Raises what ``run_launch`` raises; every row that was
+    measured until then is in the run. SelectionError for a run whose launches are others: it was begun by another version of this.
     """
     rows = read_records(run.directory / RESULTS)
     taken: list[float] = list(run.manifest()[GATE].get(BLOCK_SECONDS, []))
     planned = {launch.index: launch for launch in plan_of(run.manifest()).launches}
-    progress = start(setup)
-    while progress.wanted.any():
-        number = len(progress.blocks)
-        launches = plan_block(setup, number, progress.wanted)
+    progress = [start(setup) for setup in setups]
+    started = 0
+    for number in itertools.count():
+        if not any(each.wanted.any() for each in progress):
+            break
+        launches = plan_block(setups, number, [each.wanted for each in progress])
         if any(planned.get(launch.index, launch) != launch for launch in launches):
             raise SelectionError(f"block {number + 1} of {run.directory} is not the one that its rows ask for\n  next: start a new run")
+        voids = [len(each.voided) for each in progress]
         if is_measured(launches, rows):
-            progress = follow(setup, progress, block_of(launches, rows))
+            progress = _follow(setups, progress, number, launches, rows)
+            started += len(launches)
             continue
         if not budget.allows(max(taken, default=0.0)):
-            say(f"block {number + 1} is not begun: the time is up, {_undecided(progress, setup)}")
-            return Measured(progress=progress, seconds=sum(taken), out_of_time=True)
-        say(f"block {number + 1}: {counted(len(launches[0].cells), 'cell')}, {launches[0].side} first")
+            say(f"block {number + 1} is not begun: the time is up, {_undecided(progress)}")
+            return Measured(progress=tuple(progress), launches=started, seconds=sum(taken), out_of_time=True)
+        say(f"block {number + 1}: {', then '.join(_what(launch) for launch in launches)}")
+        assert engine is not None  # who has launches has an engine
         began = budget.clock()
         _measure_block(launches, settings, run, engine, environments, say)
         taken.append(budget.clock() - began)
         run.update_manifest(lambda manifest: manifest[GATE].update({BLOCK_SECONDS: taken}))
         rows = read_records(run.directory / RESULTS)
-        before = len(progress.voided)
-        progress = follow(setup, progress, block_of(launches, rows))
-        _tell_voids(progress.voided[before:], say)
-        say(f"block {number + 1}: {formats.span(taken[-1])}, {_undecided(progress, setup)}")
-    return Measured(progress=progress, seconds=sum(taken))
+        progress = _follow(setups, progress, number, launches, rows)
+        started += len(launches)
+        for before, each in zip(voids, progress, strict=True):
+            _tell_voids(each.voided[before:], say)
+        say(f"block {number + 1}: {formats.span(taken[-1])}, {_undecided(progress)}")
+    return Measured(progress=tuple(progress), launches=started, seconds=sum(taken))
+
+
+def _follow(
+    setups: Sequence[GateSetup], progress: Sequence[Progress], number: int, launches: Sequence[Launch], rows: Launches
+) -> list[Progress]:
+    """A comparison that wants nothing any more has no part in a block."""
+    return [
+        follow(setup, each, block_of(setup, number, launches, rows)) if each.wanted.any() else each
+        for setup, each in zip(setups, progress, strict=True)
+    ]
 
 
 def _measure_block(
@@ -110,8 +130,13 @@ def _measure_block(
         run_launch(launch, settings, engine, environments[launch.image], run, say)
 
 
-def _undecided(progress: Progress, setup: GateSetup) -> str:
-    return f"{int(progress.wanted.sum())} of {counted(len(setup.cells), 'cell')} undecided"
+def _what(launch: Launch) -> str:
+    return f"{launch.side} ({counted(len(launch.cells), 'cell')})"
+
+
+def _undecided(progress: Sequence[Progress]) -> str:
+    wanted = sum(int(each.wanted.sum()) for each in progress)
+    return f"{wanted} of {counted(sum(len(each.wanted) for each in progress), 'cell')} undecided"
 
 
 def _tell_voids(voided: Sequence[Voided], say: Say) -> None:

@@ -42,13 +42,14 @@ class Voided:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One launch of the baseline and one of the candidate, and the order in which they were started."""
+    """One launch of the baseline and one of the candidate."""
 
     index: int
     baseline: Mapping[str, AnyRow]
     """By cell."""
     candidate: Mapping[str, AnyRow]
-    candidate_first: bool
+    candidate_first: bool | None
+    """Whether it was started first; None where they were not started one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,5 +123,5 @@ def clock_of(rows: Sequence[AnyRow]) -> str:
 
 
 def latency(row: AnyRow, clock: str) -> float | None:
-    """Median sample in seconds."""
-    return row.backend_device_seconds if clock == DEVICE else row.backend_latency_seconds
+    """Of a launch, in seconds: the median sample of device time, the 5th percentile of host time, which other load only ever lengthens."""
+    return row.backend_device_seconds if clock == DEVICE else row.backend_p05_seconds

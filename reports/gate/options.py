@@ -6,13 +6,18 @@ import argparse
 import re
 from pathlib import Path
 
-from matrix.config import LONGEST_SECONDS, Matrix
+from matrix.config import FILE_NAME, LONGEST_SECONDS, Matrix
 from matrix.errors import SelectionError
 from matrix.options import add_building, add_measuring, add_selection
 from matrix.plan import DOCKER_PREFIX, PlannedImage, choose_image
+from reports.gate.baseline_file import read_baseline
+from reports.gate.setup import ANCHOR, BASELINE, Source, image_of
+from reports.gate.stored import CANDIDATE, SEPARATOR, Stored, is_run, read_run
+
+SIDES = (BASELINE, ANCHOR, CANDIDATE)
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-_IMAGE = f"NAME, NAME@VERSION or {DOCKER_PREFIX}REF"
+_IMAGE = f"NAME, NAME@VERSION, {DOCKER_PREFIX}REF, a run (its directory; RUN{SEPARATOR}LABEL for one of its images), or a baseline file"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,7 +33,20 @@ def make_parser() -> argparse.ArgumentParser:
     )
     sides = parser.add_argument_group("what to compare")
     sides.add_argument("--baseline", metavar="IMAGE", help=f"what the candidate is held against: {_IMAGE}")
-    sides.add_argument("--candidate", metavar="IMAGE", help=f"what is to be released: {_IMAGE}")
+    sides.add_argument("--candidate", metavar="IMAGE", help="what is to be released: the same")
+    sides.add_argument(
+        "--anchor",
+        metavar="IMAGE",
+        help="what the candidate is held against as well, in the same blocks: a release that stays the anchor for long shows the slowdowns "
+        "that are too small to be seen from one release to the next",
+    )
+    sides.add_argument(
+        "--save-baseline",
+        type=Path,
+        metavar="FILE",
+        help="keep the candidate's rows (of --calibrate: the image's) in a file that a later gate takes as --baseline or --anchor; with a run "
+        "as --candidate and no --baseline, nothing is measured",
+    )
     sides.add_argument(
         "--calibrate",
         metavar="IMAGE",
@@ -56,32 +74,81 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def choose_sides(options: argparse.Namespace, matrix: Matrix) -> tuple[PlannedImage, PlannedImage]:
-    """Baseline and candidate. Raises SelectionError."""
+def choose_sources(options: argparse.Namespace, matrix: Matrix) -> dict[str, Source]:
+    """By side, what is compared; no baseline where one image's rows are only to be saved. Raises SelectionError, BaselineUnreadable."""
     if options.calibrate is not None:
-        if options.baseline is not None or options.candidate is not None:
-            raise SelectionError("--calibrate compares an image with itself\n  next: leave --baseline and --candidate out")
+        if any(getattr(options, name) is not None for name in SIDES):
+            raise SelectionError("--calibrate compares an image with itself\n  next: leave --baseline, --anchor and --candidate out")
+        if find_stored(options.calibrate, matrix, options.results) is not None:
+            raise SelectionError("--calibrate measures an image\n  next: --calibrate NAME, NAME@VERSION or docker://REF")
         image = _choose(options.calibrate, options.image or options.calibrate, None, matrix)
-        return image, image
-    for name in ("baseline", "candidate"):
-        if getattr(options, name) is None:
-            raise SelectionError("the gate compares two images\n  next: nox -s gate -- --baseline IMAGE --candidate IMAGE, or --resume RUN")
+        return {BASELINE: image, CANDIDATE: image}
+    given: dict[str, str] = {name: getattr(options, name) for name in SIDES if getattr(options, name) is not None}
+    found: dict[str, Source] = {}
+    for name, text in given.items():
+        if (stored := find_stored(text, matrix, options.results)) is not None:
+            found[name] = stored
+    if options.save_baseline is not None and given.keys() == found.keys() == {CANDIDATE}:
+        return found
+    for name in (BASELINE, CANDIDATE):
+        if name not in given:
+            raise SelectionError(
+                "the gate compares two images\n  next: nox -s gate -- --baseline IMAGE --candidate IMAGE, or --resume RUN; "
+                "--calibrate IMAGE --save-baseline FILE measures one"
+            )
     borrowed = choose_image(options.image, matrix, options.image).name if options.image else None
-    baseline, candidate = (
-        _choose(text, other, borrowed, matrix)
-        for text, other in ((options.baseline, options.candidate), (options.candidate, options.baseline))
-    )
-    return baseline, candidate
+    for name, text in given.items():
+        if name not in found:
+            others = [_settings_of(found.get(other), given[other], matrix) for other in given if other != name]
+            found[name] = _choose(text, next(filter(None, others), ""), borrowed, matrix)
+    labels = {name: image_of(source).label for name, source in found.items()}
+    if labels.get(ANCHOR) == labels[BASELINE] and not any(isinstance(found[name], Stored) for name in (ANCHOR, BASELINE)):
+        raise SelectionError(f"the anchor is the baseline: {labels[ANCHOR]}\n  next: leave --anchor out")
+    return found
+
+
+def find_stored(text: str, matrix: Matrix, results: Path) -> Stored | None:
+    """What was measured before and is named so; None for the name of an image. A run may be named as it is under ``--results``."""
+    if text.startswith(DOCKER_PREFIX) or text.partition("@")[0] in matrix.images:
+        return None
+    name, _, which = text.partition(SEPARATOR)
+    for path in (Path(name), results / name):
+        if is_run(path):
+            return read_run(path.absolute(), which)
+        if path.is_file():
+            return read_baseline(path.absolute())
+    if Path(name).is_dir():
+        raise SelectionError(f"{name} is no run: it has no manifest\n  next: name one of the directories under {results}/")
+    return None
+
+
+def _settings_of(source: Source | None, text: str, matrix: Matrix) -> str:
+    """The image of the configuration whose settings one without its own can borrow; empty where there is none."""
+    if isinstance(source, Stored):
+        return source.image.name if source.image.name in matrix.images else ""
+    return "" if text.startswith(DOCKER_PREFIX) else choose_image(text, matrix, text).name
 
 
 def _choose(text: str, other: str, borrowed: str | None, matrix: Matrix) -> PlannedImage:
+    """other: an image of the configuration whose settings a reference borrows where ``borrowed`` names none."""
     if borrowed is None and text.startswith(DOCKER_PREFIX):
-        if other.startswith(DOCKER_PREFIX):
-            raise SelectionError(
-                f"{text} and {other} have no settings of their own\n  next: --image NAME, for an image of matrix.toml like them"
-            )
+        if not other or other.startswith(DOCKER_PREFIX):
+            raise SelectionError(f"{text} has no settings of its own\n  next: --image NAME, for an image of matrix.toml like it")
         borrowed = choose_image(other, matrix, other).name
-    return choose_image(text, matrix, borrowed or text)
+    try:
+        return choose_image(text, matrix, borrowed or text)
+    except SelectionError as error:
+        raise SelectionError(f"{error}; or the directory of a run, or a baseline file") from None
+
+
+def replay_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """See ``GateSetup.replay``."""
+    words = ["" if options.config == Path(FILE_NAME) else str(options.config)]
+    for name in ("engine", "gpus", "memory", "cache", "environments", "base", "build_network", "ca_bundle", "pip_config", "wheelhouse"):
+        value = getattr(options, name)
+        if value not in (None, "auto"):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return tuple(words)
 
 
 def duration_seconds(text: str) -> float:

@@ -46,6 +46,7 @@ def start(setup: GateSetup) -> Progress:
     names = ["image_time" if of_image else "latency" for of_image in setup.of_image]
     margins = [setup.margins[name][index] for index, name in enumerate(names)]
     state = begin(setup.procedure, [margin.delta for margin in margins], [margin.tolerable for margin in margins])
+    state = stop(state, setup.used_up(0))
     none = np.zeros(len(setup.cells), dtype=np.int64)
     return Progress(state=state, clocks={}, counted=none, without_time=none)
 
@@ -53,8 +54,8 @@ def start(setup: GateSetup) -> Progress:
 def follow(setup: GateSetup, progress: Progress, block: Block) -> Progress:
     """What is known after one more block.
 
-    Measured no more, beside what the procedure decides: cells that had no time in ``SETTLED_BY`` blocks, and after the first look those
-    that say what an image costs, which have no rounds of their own.
+    Measured no more, beside what the procedure decides: cells that had no time in ``SETTLED_BY`` blocks, those of which there is nothing
+    stored any more, and after the first look those that say what an image costs, which have no rounds of their own.
     """
     wanted = progress.wanted
     clocks = _clocks(progress.clocks, setup.ids, wanted, block)
@@ -65,6 +66,7 @@ def follow(setup: GateSetup, progress: Progress, block: Block) -> Progress:
     # The size of an image is no time: a row without one is as it should be there.
     without_time = progress.without_time + (counts & np.isnan(seen.differences) & (failed | ~setup.of_image))
     settled = (without_time >= SETTLED_BY) | (setup.of_image & (counted >= setup.procedure.looks[0]))
+    settled |= setup.used_up(block.index + 1)
     return Progress(
         state=stop(advance(progress.state, seen.differences, seen.void), settled),
         clocks=clocks,
@@ -76,13 +78,14 @@ def follow(setup: GateSetup, progress: Progress, block: Block) -> Progress:
 
 
 def replay(setup: GateSetup, rows: Launches) -> Progress:
-    """What is known of a run, as far as its blocks are whole."""
+    """What is known of a run of one comparison, as far as its blocks are whole."""
     progress = start(setup)
     while progress.wanted.any():
-        launches = plan_block(setup, len(progress.blocks), progress.wanted)
+        number = len(progress.blocks)
+        launches = plan_block([setup], number, [progress.wanted])
         if not is_measured(launches, rows):
             break
-        progress = follow(setup, progress, block_of(launches, rows))
+        progress = follow(setup, progress, block_of(setup, number, launches, rows))
     return progress
 
 

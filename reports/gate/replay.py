@@ -15,7 +15,10 @@ LAUNCHES = 5
 
 def replay_command(setup: GateSetup, cell: Cell) -> str:
     """As a shell takes it."""
-    words = ["nox", "-s", f"bench-{setup.baseline.name}", "--"]
+    name, (config, *options) = setup.baseline.name, setup.replay
+    # nox knows one configuration, and has a --config of its own.
+    words = ["python", "-m", "matrix", "--config", config, "bench", name] if config else ["nox", "-s", f"bench-{name}", "--"]
+    words += options
     for label in dict.fromkeys((setup.baseline.label, setup.candidate.label)):
         words += ["--image", label]
     workload = cell.workload if cell.path is None else f"{PATH_PREFIX}{cell.path}:{cell.workload.rpartition(':')[2]}"

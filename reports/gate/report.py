@@ -22,6 +22,7 @@ class Decision(enum.StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+WORST_FIRST = (Decision.REGRESSED, Decision.INCONCLUSIVE, Decision.PASS)
 EXIT_CODES: Mapping[Decision, int] = {Decision.PASS: 0, Decision.REGRESSED: 1, Decision.INCONCLUSIVE: 3}
 
 

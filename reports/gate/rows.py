@@ -26,6 +26,7 @@ class Record(NamedTuple):
     cpu_pressure: float | None = None
     cpu_steal: float | None = None
     backend_latency_seconds: float | None = None
+    backend_p05_seconds: float | None = None
     backend_device_seconds: float | None = None
     backend_error: float | None = None
     tolerance: float | None = None
@@ -50,7 +51,7 @@ def read_records(path: Path) -> dict[int, dict[str, Record]]:
     """
     found: dict[int, dict[str, Record]] = {}
     for lines in _batches(path):
-        for record in _records(lines):
+        for record in records_of(lines):
             found.setdefault(record.launch, {}).setdefault(record.cell, record)
     return found
 
@@ -83,12 +84,17 @@ def _fields(line: str, last: int) -> list[str]:
         return []
 
 
-def _records(lines: list[tuple[str, ...]]) -> list[Record]:
-    """Column by column, which is twice as fast as line by line; the latter where a line of the batch does not read."""
+def records_of(lines: list[tuple[str, ...]]) -> list[Record]:
+    """From the texts of ``Record``'s columns, without those that nobody can have measured.
+
+    Column by column, which is twice as fast as line by line; the latter where a line of the batch does not read.
+    """
+    if not lines:
+        return []
     try:
         columns = [parse(texts) for parse, texts in zip(_PARSERS, zip(*lines, strict=True), strict=True)]
     except ValueError:
-        return [record for line in lines for record in _records([line])] if len(lines) > 1 else []
+        return [record for line in lines for record in records_of([line])] if len(lines) > 1 else []
     return list(map(Record._make, zip(*columns, strict=True)))
 
 
@@ -131,9 +137,11 @@ def _above_zero(texts: Sequence[str]) -> Sequence[float | None]:
 
 def _parser(column: str) -> Callable[[Sequence[str]], Sequence[object]]:
     """From the texts of a column to its values; ValueError where one is none."""
-    special = {"launch": _launches, "status": _statuses, "backend_latency_seconds": _above_zero, "backend_device_seconds": _above_zero}
+    special = {"launch": _launches, "status": _statuses}
     if column in special:
         return special[column]
+    if column in ("backend_latency_seconds", "backend_p05_seconds", "backend_device_seconds"):
+        return _above_zero
     if column in FLOAT_COLUMNS:
         return _numbers
     return _counts if column in INTEGER_COLUMNS else _texts

@@ -1,9 +1,9 @@
-"""What a gate compares: two images, the cells that both have, and by which margins. Pure."""
+"""What a gate compares: an image beside another, the cells that both have, and by which margins. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,20 +13,25 @@ from harness import catalog
 from harness.cell import Cell
 from matrix.config import Gate, Margin, Margins, Matrix
 from matrix.errors import SelectionError
-from matrix.plan import PlannedImage, Selection, cells_of, matches, partitioned
+from matrix.plan import Excluded, PlannedImage, Selection, cells_of, matches, partitioned, selected
 from reports.gate.observe import Limits
 from reports.gate.procedure import Procedure
+from reports.gate.rows import AnyRow
+from reports.gate.stored import CANDIDATE, Stored, in_turn
 from reports.statistics import Booleans
 
-BASELINE, CANDIDATE = "baseline", "candidate"
+BASELINE, ANCHOR = "baseline", "anchor"
+"""What a candidate is held against: the release before it; one that stays the same, against many small steps."""
 METRICS = tuple(Margins.model_fields)
 """That have margins."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateSetup:
-    """All that verdicts depend on beside the rows."""
+    """All that verdicts on one comparison depend on beside the rows that are measured."""
 
+    against: str = BASELINE
+    """``baseline`` or ``anchor``: the side of the launches of what is called the baseline here."""
     baseline: PlannedImage
     candidate: PlannedImage
     cells: tuple[Cell, ...]
@@ -37,6 +42,24 @@ class GateSetup:
     """Cells that only the candidate has."""
     gate: Gate
     seed: int
+    stored: Mapping[str, Sequence[Mapping[str, AnyRow]]] = field(default_factory=dict)
+    """By side, for what was measured before: the k-th item has the k-th row of each cell, and is its row of block k."""
+    replay: tuple[str, ...] = ("",)
+    """For whoever measures a cell again on this host: the configuration's file where it is another than matrix.toml, then options."""
+
+    @property
+    def sides(self) -> Mapping[str, PlannedImage]:
+        return {self.against: self.baseline, CANDIDATE: self.candidate}
+
+    @property
+    def live(self) -> Mapping[str, PlannedImage]:
+        """Sides that are measured now."""
+        return {side: image for side, image in self.sides.items() if side not in self.stored}
+
+    def used_up(self, block: int) -> Booleans:
+        """Cells that a stored side has no row of for this block; shape (cells,)."""
+        turns = [rows[block] if block < len(rows) else {} for rows in self.stored.values()]
+        return np.array([any(cell not in turn for turn in turns) for cell in self.ids], dtype=bool)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -70,29 +93,60 @@ class GateSetup:
         return default
 
 
-def make_setup(matrix: Matrix, baseline: PlannedImage, candidate: PlannedImage, selection: Selection) -> GateSetup:
+Source = PlannedImage | Stored
+"""An image to measure, or what was measured of one."""
+
+
+def make_setup(
+    matrix: Matrix,
+    baseline: Source,
+    candidate: Source,
+    selection: Selection,
+    *,
+    against: str = BASELINE,
+    replay: tuple[str, ...] = ("",),
+) -> GateSetup:
     """The cells of both images, and what only one of them has.
 
     Raises SelectionError where a name or pattern is wrong, and where there is no cell to compare.
     """
     # Parts are those of what is compared: images whose cells differ would be cut at other places.
     whole = dataclasses.replace(selection, partition=None)
-    (before, _), (after, excluded) = (cells_of(matrix, image, whole) for image in (baseline, candidate))
+    (before, _), (after, excluded) = (_cells(matrix, source, whole) for source in (baseline, candidate))
     names, other_names = {cell.id for cell in before}, {cell.id for cell in after}
     every = partitioned([*before, *(cell for cell in after if cell.id not in names)], selection.partition)
     reasons = {item.cell: f"a rule leaves it out: {item.reason}" for item in excluded}
     both = tuple(cell for cell in every if cell.id in names and cell.id in other_names)
     if not both:
+        labels = [image_of(source).label for source in (baseline, candidate)]
         raise SelectionError(
-            f"{baseline.label} and {candidate.label} have no cell in common\n  next: look at the cells of each with --plan, "
+            f"{' and '.join(labels)} have no cell in common\n  next: look at the cells of each with --plan, "
             "and loosen --filter, --exclude, --only or --partition"
         )
     return GateSetup(
-        baseline=baseline,
-        candidate=candidate,
+        against=against,
+        baseline=image_of(baseline),
+        candidate=image_of(candidate),
         cells=both,
         lost={cell.id: reasons.get(cell.id, "it is none of its cells") for cell in every if cell.id not in other_names},
         new=tuple(cell.id for cell in every if cell.id not in names),
         gate=matrix.gate,
         seed=matrix.run.seed if selection.seed is None else selection.seed,
+        stored=stored_turns({against: baseline, CANDIDATE: candidate}),
+        replay=replay,
     )
+
+
+def image_of(source: Source) -> PlannedImage:
+    return source.image if isinstance(source, Stored) else source
+
+
+def stored_turns(sources: Mapping[str, Source]) -> Mapping[str, Sequence[Mapping[str, AnyRow]]]:
+    """By side, of those that are stored."""
+    return in_turn({side: source for side, source in sources.items() if isinstance(source, Stored)})
+
+
+def _cells(matrix: Matrix, source: Source, selection: Selection) -> tuple[Sequence[Cell], Sequence[Excluded]]:
+    if isinstance(source, Stored):
+        return selected(source.cells, selection), ()
+    return cells_of(matrix, source, selection)

@@ -70,13 +70,15 @@ def _modes(seconds: Floats) -> list[tuple[int, tuple[float, float]]]:
     return found
 
 
-def placebo(differences: Floats, candidate_first: Sequence[bool]) -> Placebo | None:
+def placebo(differences: Floats, candidate_first: Sequence[bool | None]) -> Placebo | None:
     """Second launches of the blocks against first ones: what the order of starting does, whatever the images do.
 
     differences: shape (cells, blocks), NaN where there is none; candidate_first: shape (blocks,). A cell's own effect is the mean of its
     means in either order, and is taken away; a block, whose cells share what happened to its launches, gives one number, their median.
-    None where no cell was measured in either order.
+    None where no cell was measured in either order, and where launches have none.
     """
+    if None in candidate_first:
+        return None
     first = np.asarray(candidate_first, dtype=bool)
     there = np.isfinite(differences)
     values = np.where(there, differences, 0.0)

@@ -20,12 +20,13 @@ from harness.output import row_of
 from harness.records import COLUMNS, Status
 from matrix.config import Gate
 from matrix.plan import PlannedImage
-from reports.gate.blocks import candidate_first
+from reports.gate.blocks import order
 from reports.gate.judge import judge
 from reports.gate.procedure import Verdict
 from reports.gate.progress import replay
 from reports.gate.rows import read_records
 from reports.gate.setup import GateSetup
+from reports.gate.stored import CANDIDATE
 
 TARGET_SECONDS = 10.0
 SLOWER_EVERY, SLOWER = 100, 1.05
@@ -85,7 +86,7 @@ def write_rows(path: Path, setup: GateSetup, blocks: int, numbers: random.Random
     """The text of a row is made once: writing 320 000 rows one by one takes longer than all that is timed here."""
     spec = LaunchSpec(run="run", launch=0, attempt=0, image="cpu@old", cells=(), seed=1, timeout_seconds=1)
     cell = Cell(workload="suite/WORKLOAD", backend="inductor")
-    varying = {"backend_latency_seconds": 7777.25, "compilation_latency": 8888.25, "backend_error": 9999.25}
+    varying = {"backend_p05_seconds": 7777.25, "compilation_latency": 8888.25, "backend_error": 9999.25}
     fields = format_row(row_of(cell, spec, Status.PASS, "", **MEASURED, **varying))
     fields[COLUMNS.index("launch")] = "LAUNCH"
     quoted = [f'"{field.replace(chr(34), chr(34) * 2)}"' if "," in field or '"' in field else field for field in fields]
@@ -96,7 +97,7 @@ def write_rows(path: Path, setup: GateSetup, blocks: int, numbers: random.Random
     with path.open("w", encoding="utf-8") as file:
         file.write(",".join(COLUMNS) + "\n")
         for launch in range(2 * blocks):
-            is_candidate = (launch % 2 == 0) == candidate_first(setup.seed, launch // 2)
+            is_candidate = (launch % 2 == 0) == (order(tuple(setup.live), setup.seed, launch // 2)[0] == CANDIDATE)
             for index in range(len(setup.cells)):
                 slower = SLOWER if is_candidate and index % SLOWER_EVERY == 0 else 1.0
                 latency, compiling = (math.exp(numbers.gauss(0, noise)) for noise in (NOISE, 10 * NOISE))

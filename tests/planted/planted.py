@@ -1,7 +1,8 @@
 """What is wrong with an image on purpose: it is installed beside the packages of an image, and changes workloads as they are loaded there.
 
-``BENCHMATRIX_PLANTED`` is a JSON object: workload -> ``{"slower": 0.05}`` (of its own time, by spinning: CPU), ``{"wrong": 0.01}`` (float32 results off by
-that share), ``{"crash": true}`` (SIGABRT), ``{"missing": "PACKAGE"}`` (its import fails). Standard library only.
+``BENCHMATRIX_PLANTED`` is a JSON object: workload -> ``{"slower": 0.05}`` (of its own time, by spinning: CPU), ``{"slower_kernel": 0.05}`` (of its own
+device time, by a kernel that waits: CUDA), ``{"wrong": 0.01}`` (float32 results off by that share), ``{"crash": true}`` (SIGABRT),
+``{"missing": "PACKAGE"}`` (its import fails). Standard library only, and torch where a workload has it.
 """
 
 from __future__ import annotations
@@ -65,6 +66,18 @@ def wrapped(forward: Callable[..., Any], how: dict[str, Any]) -> Callable[..., A
             pass
         return result
 
+    cycles: list[int] = []
+
+    def slower_kernel(*inputs: Any) -> Any:
+        import torch
+
+        if not cycles:
+            seconds = device_seconds(lambda: forward(*inputs))
+            cycles.append(int(how["slower_kernel"] * seconds * 1e7 / device_seconds(lambda: torch.cuda._sleep(10**7))))
+        result = forward(*inputs)
+        torch.cuda._sleep(cycles[0])
+        return result
+
     def wrong(*inputs: Any) -> Any:
         import torch
 
@@ -74,7 +87,24 @@ def wrapped(forward: Callable[..., Any], how: dict[str, Any]) -> Callable[..., A
     def crash(*inputs: Any) -> Any:
         os.abort()
 
-    return {"slower": slower, "wrong": wrong, "crash": crash}[next(iter(how))]
+    return {"slower": slower, "slower_kernel": slower_kernel, "wrong": wrong, "crash": crash}[next(iter(how))]
+
+
+def device_seconds(call: Callable[[], Any], calls: int = 20) -> float:
+    """Of one call, by the device's own clock, between calls that are queued so that none waits for the host."""
+    import torch
+
+    readings = []
+    for _ in range(5):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(10**7)
+        start.record()
+        for _ in range(calls):
+            call()
+        end.record()
+        end.synchronize()
+        readings.append(start.elapsed_time(end) / 1e3 / calls)
+    return min(readings)
 
 
 if os.environ.get(VARIABLE):

@@ -10,11 +10,12 @@ from harness.cell import Cell
 from harness.records import Status
 from matrix.config import Gate
 from matrix.plan import PlannedImage
-from reports.gate.blocks import candidate_first
+from reports.gate.blocks import order
 from reports.gate.observe import Block
 from reports.gate.progress import Progress, follow, start
 from reports.gate.rows import Record
 from reports.gate.setup import GateSetup
+from reports.gate.stored import CANDIDATE
 
 Columns = dict[str, Any]
 Makes = Callable[[int, bool], Columns | None]
@@ -30,7 +31,11 @@ def setup_with(*names: str, gate: Gate | None = None, seed: int = 1) -> GateSetu
 
 def row(cell: str, columns: Columns) -> Record:
     """A row that passes in 1 ms, but for its columns."""
-    return Record(**{"launch": 0, "cell": cell, "status": Status.PASS, "backend_latency_seconds": 1e-3, **columns})
+    return Record(**{"launch": 0, "cell": cell, "status": Status.PASS, "backend_p05_seconds": 1e-3, **columns})
+
+
+def candidate_first(setup: GateSetup, number: int) -> bool:
+    return order(tuple(setup.live), setup.seed, number)[0] == CANDIDATE
 
 
 def block(setup: GateSetup, number: int, makes: Sequence[Makes]) -> Block:
@@ -38,7 +43,7 @@ def block(setup: GateSetup, number: int, makes: Sequence[Makes]) -> Block:
     for candidate in (False, True):
         columns = [make(number, candidate) for make in makes]
         sides.append({cell: row(cell, each) for cell, each in zip(setup.ids, columns, strict=True) if each is not None})
-    return Block(index=number, baseline=sides[0], candidate=sides[1], candidate_first=candidate_first(setup.seed, number))
+    return Block(index=number, baseline=sides[0], candidate=sides[1], candidate_first=candidate_first(setup, number))
 
 
 def after(setup: GateSetup, blocks: int, *makes: Makes) -> Progress:
@@ -55,7 +60,7 @@ def noisy(ratio: float = 1.0, noise: float = 0.01, seed: int = 1, **columns: obj
 
     def make(number: int, candidate: bool) -> Columns:
         drawn = random.Random(f"{seed} {number} {candidate}").gauss(0, noise)
-        return {"backend_latency_seconds": 1e-3 * (ratio if candidate else 1.0) * (1 + drawn), **columns}
+        return {"backend_p05_seconds": 1e-3 * (ratio if candidate else 1.0) * (1 + drawn), **columns}
 
     return make
 

@@ -19,6 +19,7 @@ from reports.gate.blocks import plan_block
 from reports.gate.judge import Judged, judge
 from reports.gate.measure import Budget, Measured, measure
 from reports.gate.procedure import Verdict
+from reports.gate.progress import Progress
 from reports.gate.report import CellReport, Finding
 from reports.gate.setup import GateSetup, make_setup
 from tests.conftest import SOURCE
@@ -79,7 +80,7 @@ def planted(**effects: Callable[[int], Played] | Played) -> Script:
 
 @contextmanager
 def new_run(results: Path, setup: GateSetup, matrix: Matrix = MATRIX) -> Iterator[Run]:
-    plan = Plan(seed=setup.seed, launches=plan_block(setup, 0, np.ones(len(setup.cells), dtype=bool)))
+    plan = Plan(seed=setup.seed, launches=plan_block([setup], 0, [np.ones(len(setup.cells), dtype=bool)]))
     engine = PlayedEngine(alike)
     environments = {image: engine.prepare(image) for image in (setup.baseline, setup.candidate)}
     manifest = describe_run(command=["test"], matrix=matrix, plan=plan, engine={"name": "fake"}, environments=environments, source=SOURCE)
@@ -95,6 +96,10 @@ class Gated:
     said: tuple[str, ...]
     launches: tuple[tuple[int, str, tuple[str, ...]], ...]
     """(index, image, cells) of every start."""
+
+    @property
+    def progress(self) -> Progress:
+        return self.measured.progress[0]
 
     @property
     def verdicts(self) -> Mapping[str, Verdict]:
@@ -116,9 +121,9 @@ def go_on(run: Run, setup: GateSetup, engine: PlayedEngine, deadline: float | No
     said: list[str] = []
     environments = {image: engine.prepare(image) for image in (setup.baseline, setup.candidate)}
     budget = Budget(deadline=deadline, clock=lambda: engine.now)
-    measured = measure(setup, Settings(matrix=matrix, seed=setup.seed), run, engine, environments, said.append, budget)
+    measured = measure([setup], Settings(matrix=matrix, seed=setup.seed), run, engine, environments, said.append, budget)
     launches = tuple((each.spec.launch, each.spec.image, tuple(cell.id for cell in each.spec.cells)) for each in engine.requests)
-    return Gated(setup=setup, measured=measured, judged=judge(setup, measured.progress), said=tuple(said), launches=launches)
+    return Gated(setup=setup, measured=measured, judged=judge(setup, measured.progress[0]), said=tuple(said), launches=launches)
 
 
 def gate(results: Path, script: Script, setup: GateSetup | None = None, deadline: float | None = None, **engine: object) -> Gated:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ import matrix.ready
 import reports.gate.__main__ as command
 from images.errors import BuildFailed
 from matrix.errors import EngineLost, EngineMissing, RunBusy, SelectionError
+from matrix.plan import PlannedImage
 from matrix.store import open_run
-from reports.gate.compose import cap_of, machines
-from reports.gate.options import choose_sides, duration_seconds, make_parser
+from reports.gate.conditions import caps, conditions_of, machines
+from reports.gate.options import choose_sources, duration_seconds, make_parser
 from reports.gate.outputs.as_json import read
 from reports.gate.report import Decision
+from reports.gate.setup import Source, image_of
 from tests.fake_engine import Played, PlayedEngine, Script
 from tests.unit.gate_runs import MATRIX, NEW, OLD, TEXT, alike, planted
 
@@ -248,10 +250,16 @@ def parsed(*arguments: str) -> argparse.Namespace:
     return make_parser().parse_args(arguments)
 
 
+def images(sources: Mapping[str, Source]) -> list[PlannedImage]:
+    return [image_of(source) for source in sources.values()]
+
+
 def test_an_image_reference_borrows_the_settings_of_the_other_side() -> None:
-    baseline, candidate = choose_sides(parsed("--baseline", "cpu@old", "--candidate", "docker://registry/new"), MATRIX)
+    baseline, candidate = images(choose_sources(parsed("--baseline", "cpu@old", "--candidate", "docker://registry/new"), MATRIX))
     assert (baseline.label, candidate.label, candidate.name) == ("cpu@old", "docker://registry/new", "cpu")
-    baseline, candidate = choose_sides(parsed("--baseline", "docker://a", "--candidate", "docker://b", "--image", "other"), MATRIX)
+    baseline, candidate = images(
+        choose_sources(parsed("--baseline", "docker://a", "--candidate", "docker://b", "--image", "other"), MATRIX)
+    )
     assert (baseline.name, candidate.name, baseline.label) == ("other", "other", "docker://a")
 
 
@@ -270,7 +278,9 @@ def test_machines_of_a_run() -> None:
     gpu = {"name": "H200", "driver": "570"}
     starts = [{"machine": {"cpu": "C", "cores": 8}}, {"machine": {"cpu": "C", "cores": 8}, "gpus": [gpu]}, {}]
     assert machines({"starts": starts}) == ("C, 8 cores + H200 (driver 570)",)
-    assert cap_of({"starts": starts}) == ""
+    assert caps([conditions_of({"starts": starts}, "cpu")], interleaved=True) == ()
     other = {"machine": {"cpu": "C", "cores": 8}, "gpus": [{"name": "H200", "driver": "580"}]}
-    assert "2 machines" in cap_of({"starts": [*starts, other]})
+    (cap,) = caps([conditions_of({"starts": [*starts, other]}, "cpu")], interleaved=True)
+    assert "2 machines" in cap.reason
+    assert cap.everything
     assert machines({}) == ()

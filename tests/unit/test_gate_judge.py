@@ -10,15 +10,16 @@ import pytest
 
 from harness.records import Status
 from matrix.config import Gate, parse_matrix
+from reports.gate.conditions import Cap
 from reports.gate.expected import parse_expected
 from reports.gate.judge import Judged, decide, judge, verdict_of
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, Decision, Finding
-from tests.unit.gate_blocks import Columns, Makes, after, candidates, noisy, setup_with
+from tests.unit.gate_blocks import Columns, Makes, after, candidate_first, candidates, noisy, setup_with
 from tests.unit.test_config import GOOD
 
 IMPROVED, EQUIVALENT, REGRESSED, INCONCLUSIVE = Verdict.IMPROVED, Verdict.EQUIVALENT, Verdict.REGRESSED, Verdict.INCONCLUSIVE
-CRASH = candidates({"status": "crash:SIGSEGV", "backend_latency_seconds": None})
+CRASH = candidates({"status": "crash:SIGSEGV", "backend_p05_seconds": None})
 
 
 def judged(*makes: Makes, names: str = "", gate: Gate | None = None, blocks: int = 100, **lost: str) -> Judged:
@@ -75,7 +76,7 @@ class TestLatency:
 class TestSteadiness:
     def test_launches_in_two_modes_can_tell_nothing(self) -> None:
         def bimodal(number: int, candidate: bool) -> Columns:
-            return {"backend_latency_seconds": 2.6e-3 if candidate and number % 2 else 1.1e-3 + 1e-6 * number}
+            return {"backend_p05_seconds": 2.6e-3 if candidate and number % 2 else 1.1e-3 + 1e-6 * number}
 
         found = finding(judged(bimodal), "a", "latency")
         assert found.verdict == INCONCLUSIVE
@@ -83,7 +84,7 @@ class TestSteadiness:
 
     def test_a_single_launch_far_from_the_others_is_no_mode(self) -> None:
         def outlier(number: int, candidate: bool) -> Columns:
-            return {"backend_latency_seconds": 2e-3 if candidate and number == 3 else 1e-3 + 1e-6 * number}
+            return {"backend_p05_seconds": 2e-3 if candidate and number == 3 else 1e-3 + 1e-6 * number}
 
         assert finding(judged(outlier), "a", "latency").verdict == EQUIVALENT
 
@@ -92,7 +93,7 @@ class TestSteadiness:
 
         def alternating(number: int, candidate: bool) -> Columns:
             slower = 1.03 if number % 2 else 1.0
-            return {"backend_latency_seconds": 1e-3 * slower * (1 + 1e-4 * random.Random(f"{number} {candidate}").random())}
+            return {"backend_p05_seconds": 1e-3 * slower * (1 + 1e-4 * random.Random(f"{number} {candidate}").random())}
 
         found = finding(judged(alternating, gate=gate("[gate]\nlooks = [16]")), "a", "latency")
         assert found.verdict == INCONCLUSIVE
@@ -101,7 +102,7 @@ class TestSteadiness:
     def test_a_crash_is_a_crash_on_an_unstable_cell_too(self) -> None:
         def make(number: int, candidate: bool) -> Columns:
             drawn = random.Random(f"{number} {candidate}").gauss(0, 0.05)
-            return {"backend_latency_seconds": (2e-3 if number % 2 else 1e-3) * (1 + drawn)}
+            return {"backend_p05_seconds": (2e-3 if number % 2 else 1e-3) * (1 + drawn)}
 
         def crashes(number: int, candidate: bool) -> Columns:
             return {"status": "crash:SIGSEGV"} if candidate and number >= 6 else make(number, candidate)
@@ -116,13 +117,12 @@ class TestSteadiness:
     @pytest.mark.parametrize("order", [0.0, 0.03])
     def test_the_placebo_is_what_the_order_of_starting_does_whatever_the_images_do(self, order: float) -> None:
         setup = setup_with("a", "b", "c", gate=gate("[gate]\nlooks = [40]"))
-        from reports.gate.blocks import candidate_first
 
         def make(ratio: float, cell: int) -> Makes:
             def columns(number: int, candidate: bool) -> Columns:
-                second = candidate != candidate_first(setup.seed, number)
+                second = candidate != candidate_first(setup, number)
                 noise = random.Random(f"{cell} {number} {candidate}").gauss(0, 0.01)
-                return {"backend_latency_seconds": 1e-3 * (ratio if candidate else 1) * (1 + order * second) * (1 + noise)}
+                return {"backend_p05_seconds": 1e-3 * (ratio if candidate else 1) * (1 + order * second) * (1 + noise)}
 
             return columns
 
@@ -228,11 +228,19 @@ class TestDecision:
         found = judged(noisy(), candidates({}, {"status": Status.OOM}))
         assert (found.decision, found.cells[0].verdict) == (Decision.PASS, IMPROVED)
 
-    def test_a_cap_takes_a_pass_away_and_nothing_else(self) -> None:
-        setup = setup_with("a")
-        assert judge(setup, after(setup, 6, noisy()), capped="two machines").decision == Decision.INCONCLUSIVE
-        assert judge(setup, after(setup, 6, noisy()), capped="two machines").why == "two machines"
-        assert judge(setup, after(setup, 6, CRASH), capped="two machines").decision == Decision.REGRESSED
+    def test_where_launches_took_no_turns_times_tell_nothing_and_crashes_do(self) -> None:
+        setup, cap = setup_with("a"), [Cap(reason="one by one", everything=False)]
+        for makes in (noisy(), noisy(ratio=1.2)):
+            found = judge(setup, after(setup, 21, makes), caps=cap)
+            assert (found.decision, found.why, found.cells[0].verdict) == (Decision.INCONCLUSIVE, "one by one", INCONCLUSIVE)
+        assert "regressed, were it not for this: one by one: inconclusive" in found.cells[0].findings[0].reason
+        assert found.cells[0].findings[0].ratio == pytest.approx(1.2, rel=0.02), "the numbers are kept"
+        assert judge(setup, after(setup, 6, CRASH), caps=cap).decision == Decision.REGRESSED
+
+    def test_under_other_conditions_nothing_is_told(self) -> None:
+        setup, cap = setup_with("a"), [Cap(reason="another harness", everything=True)]
+        found = judge(setup, after(setup, 6, CRASH), caps=cap)
+        assert (found.decision, found.cells[0].verdict) == (Decision.INCONCLUSIVE, INCONCLUSIVE)
 
     def test_nothing_at_all_is_no_pass(self) -> None:
         assert decide([])[0] == Decision.INCONCLUSIVE
@@ -281,7 +289,7 @@ class TestExpectedFailures:
         """Once it crashed, as expected; in all other launches it is slower."""
 
         def make(number: int, candidate: bool) -> Columns:
-            return {"status": "crash:SIGSEGV"} if candidate and number == 3 else {"backend_latency_seconds": 1.2e-3 if candidate else 1e-3}
+            return {"status": "crash:SIGSEGV"} if candidate and number == 3 else {"backend_p05_seconds": 1.2e-3 if candidate else 1e-3}
 
         found, cell = expecting(make, noisy())
         assert (found.decision, cell.expected) == (Decision.REGRESSED, "")

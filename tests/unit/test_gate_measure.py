@@ -12,13 +12,13 @@ from harness.records import Status
 from matrix.errors import EngineLost, SelectionError
 from matrix.plan import PlannedImage, Selection
 from matrix.provenance import plan_of
-from reports.gate.blocks import candidate_first
 from reports.gate.procedure import Verdict
 from reports.gate.progress import replay
 from reports.gate.report import Decision
 from reports.gate.rows import read_records
 from reports.load import load
 from tests.fake_engine import Played, PlayedEngine
+from tests.unit.gate_blocks import candidate_first
 from tests.unit.gate_runs import MICRO, NEW, OLD, Gated, again, alike, gate, go_on, matrix_with, new_run, planted, rows_of, setup_of
 
 SLOWER = planted(softmax=Played(seconds=1.1e-3), sort=Played(status="crash:SIGSEGV", reason="signal 11"))
@@ -82,12 +82,12 @@ def test_a_block_is_a_launch_of_each_with_the_cells_that_are_undecided(tmp_path:
     wanted = 6
     for number, (first, second) in enumerate(blocks):
         assert (first[0], second[0]) == (2 * number, 2 * number + 1)
-        assert (first[1], second[1]) == (LABELS[::-1] if candidate_first(found.setup.seed, number) else LABELS)
+        assert (first[1], second[1]) == (LABELS[::-1] if candidate_first(found.setup, number) else LABELS)
         assert first[2] == second[2]
         assert len(first[2]) <= wanted
         wanted = len(first[2])
     assert wanted == 1, "in the end only what was flagged is measured"
-    assert len(blocks) == len(found.measured.progress.blocks) == 21
+    assert len(blocks) == len(found.progress.blocks) == 21
 
 
 def pairs(found: Gated) -> list[tuple[tuple[int, str, tuple[str, ...]], ...]]:
@@ -102,7 +102,7 @@ def test_the_manifest_has_the_launches_as_they_were_planned_and_readers_find_the
         assert tuple((each.index, each.image.label, tuple(cell.id for cell in each.cells)) for each in plan.launches) == found.launches
         assert [each.block for each in plan.launches] == [index // 2 for index in range(len(plan.launches))]
         assert [each.side for each in plan.launches[:2]] == (
-            ["candidate", "baseline"] if candidate_first(found.setup.seed, 0) else ["baseline", "candidate"]
+            ["candidate", "baseline"] if candidate_first(found.setup, 0) else ["baseline", "candidate"]
         )
         assert plan.rows == manifest["planned_rows"] == len(run.rows())
         assert len(manifest["gate"]["block_seconds"]) == 21
@@ -118,7 +118,7 @@ def test_void_rows_are_said_aloud_and_measured_again_by_the_next_block(tmp_path:
 
     found = gate(tmp_path, planted(softmax=contended_at_first))
     assert found.judged.decision == Decision.PASS
-    assert [(item.block, item.image, item.reason) for item in found.measured.progress.voided] == [
+    assert [(item.block, item.image, item.reason) for item in found.progress.voided] == [
         (0, "candidate", "contended: CPU pressure 20%, over 5%")
     ]
     assert found.report("softmax").voided == 1
@@ -223,7 +223,7 @@ def test_a_gate_that_was_cut_short_ends_as_one_that_was_not(
     expected, other_results = whole
     found = cut_short(tmp_path, {start: (cells, exception) for start, cells in stops.items()})
     assert found.judged == expected.judged
-    assert found.measured.progress.blocks == expected.measured.progress.blocks
+    assert found.progress.blocks == expected.progress.blocks
     assert read_records(rows_of(tmp_path)) == read_records(rows_of(other_results))
     with again(tmp_path) as one, again(other_results) as other:
         assert one.manifest()["launches"] == other.manifest()["launches"]
@@ -246,7 +246,7 @@ def test_a_gate_that_is_done_is_only_judged_again(tmp_path: Path) -> None:
     assert engine.requests == []
     assert same.judged == whole.judged
     assert same.measured.seconds == whole.measured.seconds > 0
-    assert replay(whole.setup, read_records(rows_of(tmp_path))).blocks == whole.measured.progress.blocks
+    assert replay(whole.setup, read_records(rows_of(tmp_path))).blocks == whole.progress.blocks
 
 
 def test_launches_that_the_engine_lost_are_void_and_not_forgotten(tmp_path: Path) -> None:
@@ -257,14 +257,14 @@ def test_launches_that_the_engine_lost_are_void_and_not_forgotten(tmp_path: Path
 
     found = gate(tmp_path, planted(softmax=lost))
     assert found.judged.decision == Decision.PASS
-    assert [item.reason for item in found.measured.progress.voided] == ["lost: disk full"] * 2
+    assert [item.reason for item in found.progress.voided] == ["lost: disk full"] * 2
 
 
 def test_the_time_ends_between_blocks_and_what_is_undecided_is_no_pass(tmp_path: Path) -> None:
     # A block of 6 cells takes 120 s; after 6 of them and one of 20 s there is no time for another one as long as the longest.
     found = gate(tmp_path, planted(softmax=Played(seconds=1.1e-3)), deadline=840.0)
     assert found.measured.out_of_time
-    assert len(found.measured.progress.blocks) == 7
+    assert len(found.progress.blocks) == 7
     assert found.verdicts["softmax"] == Verdict.INCONCLUSIVE
     assert "the time was up" in found.finding("softmax").reason
     assert found.judged.decision == Decision.INCONCLUSIVE
@@ -277,7 +277,7 @@ def test_the_time_ends_between_blocks_and_what_is_undecided_is_no_pass(tmp_path:
 
 def test_a_resumed_gate_knows_how_long_its_blocks_take(tmp_path: Path) -> None:
     first = gate(tmp_path, alike, deadline=250.0)
-    assert len(first.measured.progress.blocks) == 2
+    assert len(first.progress.blocks) == 2
     engine = PlayedEngine(alike)
     with again(tmp_path) as run:
         second = go_on(run, first.setup, engine, deadline=100.0)
@@ -302,11 +302,11 @@ def test_rows_of_another_plan_are_not_gone_on_with(tmp_path: Path) -> None:
 
 def test_a_row_that_holds_what_nobody_measured_is_a_lost_one(tmp_path: Path) -> None:
     def broken(launch: int) -> Played:
-        return Played(columns={"backend_latency_seconds": -1.0} if launch < 2 else {})
+        return Played(columns={"backend_p05_seconds": -1.0} if launch < 2 else {})
 
     found = gate(tmp_path, planted(softmax=broken))
     assert found.judged.decision == Decision.PASS
-    assert [item.reason for item in found.measured.progress.voided] == ["lost: there is no row"]
+    assert [item.reason for item in found.progress.voided] == ["lost: there is no row"]
 
 
 def test_the_device_s_clock_goes_before_the_host_s(tmp_path: Path) -> None:

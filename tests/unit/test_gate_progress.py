@@ -9,11 +9,11 @@ import pytest
 
 from harness.records import Status
 from matrix.config import Gate
-from reports.gate.blocks import block_of, candidate_first, is_measured, plan_block
+from reports.gate.blocks import block_of, is_measured, order, plan_block
 from reports.gate.observe import DEVICE, HOST
 from reports.gate.procedure import Procedure, Stage, Verdict, begin, conclude, stop
 from reports.gate.progress import Progress, follow, start
-from tests.unit.gate_blocks import Columns, Makes, after, block, candidates, noisy, row, setup_with
+from tests.unit.gate_blocks import Columns, Makes, after, block, candidate_first, candidates, noisy, row, setup_with
 
 
 def wanted(progress: Progress) -> list[bool]:
@@ -54,7 +54,7 @@ def test_a_cell_that_fails_in_two_blocks_is_settled_whichever_image_fails() -> N
 
 def test_a_flagged_cell_that_begins_to_fail_is_settled_too() -> None:
     def make(number: int, candidate: bool) -> Columns:
-        return {"status": "crash:SIGSEGV"} if candidate and number >= 8 else {"backend_latency_seconds": 1.2e-3 if candidate else 1e-3}
+        return {"status": "crash:SIGSEGV"} if candidate and number >= 8 else {"backend_p05_seconds": 1.2e-3 if candidate else 1e-3}
 
     found = after(setup_with("a"), 30, make)
     assert len(found.blocks) == 10
@@ -76,7 +76,7 @@ def test_void_blocks_settle_nothing() -> None:
 @pytest.mark.parametrize("looks", [(6, 10, 16), (7,)])
 def test_cells_of_images_have_the_blocks_of_the_first_look(looks: tuple[int, ...]) -> None:
     setup = setup_with("image/start", "image/size", "a", gate=Gate(looks=looks))
-    makes = (noisy(ratio=2.0), lambda number, candidate: {"backend_latency_seconds": None, "image_bytes": 5}, noisy(noise=0.2))
+    makes = (noisy(ratio=2.0), lambda number, candidate: {"backend_p05_seconds": None, "image_bytes": 5}, noisy(noise=0.2))
     before, at = (after(setup, blocks, *makes) for blocks in (looks[0] - 1, looks[0]))
     assert wanted(before) == [True, True, True]
     assert wanted(at)[:2] == [False, False]
@@ -104,7 +104,7 @@ def test_the_clock_is_that_of_the_first_block_in_which_both_pass() -> None:
 
 def test_two_clocks_are_never_mixed() -> None:
     def make(number: int, candidate: bool) -> Columns:
-        return {"backend_device_seconds": 1e-3} if number < 3 else {"backend_latency_seconds": 5e-3}
+        return {"backend_device_seconds": 1e-3} if number < 3 else {"backend_p05_seconds": 5e-3}
 
     found = after(setup_with("a"), 9, make)
     assert np.isfinite(found.state.screened).sum() == 3
@@ -116,11 +116,11 @@ def test_every_gate_ends() -> None:
     makes: list[Makes] = [
         lambda number, candidate: None,
         lambda number, candidate: None if number % 2 else {"status": Status.TIMEOUT},
-        lambda number, candidate: {"backend_latency_seconds": None},
+        lambda number, candidate: {"backend_p05_seconds": None},
         lambda number, candidate: {"cpu_pressure": 0.5} if number % 3 else {},
         noisy(noise=0.5),
         noisy(ratio=3.0, noise=0.5),
-        lambda number, candidate: {"cpu_pressure": 0.5} if number % 2 else {"backend_latency_seconds": 2e-3 if candidate else 1e-3},
+        lambda number, candidate: {"cpu_pressure": 0.5} if number % 2 else {"backend_p05_seconds": 2e-3 if candidate else 1e-3},
     ]
     found = after(setup_with(*"abcdefg"), 1000, *makes)
     assert not found.wanted.any()
@@ -135,23 +135,26 @@ def test_cells_that_are_not_wanted_are_passed_over() -> None:
 
 
 def test_the_order_of_a_block_is_a_coin_of_the_seed_and_the_number_alone() -> None:
-    found = [candidate_first(7, number) for number in range(1000)]
-    assert found == [candidate_first(7, number) for number in range(1000)]
+    def first(seed: int) -> list[bool]:
+        return [order(("baseline", "candidate"), seed, number)[0] == "candidate" for number in range(1000)]
+
+    found = first(7)
+    assert found == first(7)
     assert 450 < sum(found) < 550
-    assert found != [candidate_first(8, number) for number in range(1000)]
+    assert found != first(8)
     runs = 1 + sum(one != other for one, other in itertools.pairwise(found))
     assert 450 < runs < 550, "no block knows the one before it"
 
 
 def test_a_block_s_rows_are_told_apart_by_their_launches_and_not_by_the_image() -> None:
     setup = setup_with("a")
-    number = next(number for number in range(9) if candidate_first(setup.seed, number))
-    launches = plan_block(setup, number, start(setup).wanted)
+    number = next(number for number in range(9) if candidate_first(setup, number))
+    launches = plan_block([setup], number, [start(setup).wanted])
     assert [launch.side for launch in launches] == ["candidate", "baseline"]
     rows = {2 * number: {setup.ids[0]: row(setup.ids[0], {"reason": "first"})}}
     assert not is_measured(launches, rows)
     rows[2 * number + 1] = {setup.ids[0]: row(setup.ids[0], {"reason": "second"})}
     assert is_measured(launches, rows)
-    found = block_of(launches, rows)
+    found = block_of(setup, number, launches, rows)
     assert (found.index, found.candidate_first) == (number, True)
     assert (found.candidate[setup.ids[0]].reason, found.baseline[setup.ids[0]].reason) == ("first", "second")
