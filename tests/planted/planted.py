@@ -69,13 +69,14 @@ def wrapped(forward: Callable[..., Any], how: dict[str, Any]) -> Callable[..., A
     cycles: list[int] = []
 
     def slower_kernel(*inputs: Any) -> Any:
-        import torch
+        from torch import cuda
 
+        device: Any = cuda
         if not cycles:
             seconds = device_seconds(lambda: forward(*inputs))
-            cycles.append(int(how["slower_kernel"] * seconds * 1e7 / device_seconds(lambda: torch.cuda._sleep(10**7))))
+            cycles.append(int(how["slower_kernel"] * seconds * 1e7 / device_seconds(lambda: device._sleep(10**7))))
         result = forward(*inputs)
-        torch.cuda._sleep(cycles[0])
+        device._sleep(cycles[0])
         return result
 
     def wrong(*inputs: Any) -> Any:
@@ -92,12 +93,13 @@ def wrapped(forward: Callable[..., Any], how: dict[str, Any]) -> Callable[..., A
 
 def device_seconds(call: Callable[[], Any], calls: int = 20) -> float:
     """Of one call, by the device's own clock, between calls that are queued so that none waits for the host."""
-    import torch
+    from torch import cuda
 
-    readings = []
+    device: Any = cuda
+    readings: list[float] = []
     for _ in range(5):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(10**7)
+        start, end = (device.Event(enable_timing=True) for _ in range(2))
+        device._sleep(10**7)
         start.record()
         for _ in range(calls):
             call()
