@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
-from reports.gate.observe import DEVICE, HOST, Block, Limits, latency, reason_to_void
+from reports.gate.observe import DEVICE, HOST, Block, Limits, latency, reason_to_void, tells_status
 from reports.gate.rows import AnyRow
 from reports.statistics import Floats
 
@@ -19,7 +19,7 @@ class Launched:
     """Of one image."""
 
     counting: tuple[tuple[AnyRow, ...], ...]
-    """By cell: the rows that are not void, in the order of the blocks."""
+    """By cell: the rows that say what became of it, in the order of the blocks."""
     passing: tuple[tuple[AnyRow | None, ...], ...]
     """By cell and block: the row where it counts and passes."""
 
@@ -57,11 +57,13 @@ def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], cl
     counting, passing = [], []
     for cell in cells:
         clock = clocks.get(cell, HOST)
-        rows = [
-            row if row is not None and not reason_to_void(row, clock, limits) else None for row in (rows.get(cell) for rows in launches)
-        ]
-        counting.append(tuple(row for row in rows if row is not None))
-        passing.append(tuple(row if row is not None and row.status == Status.PASS else None for row in rows))
+        rows = [each.get(cell) for each in launches]
+        counting.append(tuple(row for row in rows if row is not None and tells_status(row, clock, limits)))
+        passing.append(
+            tuple(
+                row if row is not None and row.status == Status.PASS and not reason_to_void(row, clock, limits) else None for row in rows
+            )
+        )
     return Launched(counting=tuple(counting), passing=tuple(passing))
 
 

@@ -116,6 +116,13 @@ def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:
     return ""
 
 
+def tells_status(row: AnyRow | None, clock: str, limits: Limits) -> bool:
+    """Whether a row says what becomes of the cell in its image: what is wrong with a host's times is not wrong with a crash, unless the time was up."""
+    if row is None or row.status in NEVER_MEASURED:
+        return False
+    return row.status != Status.TIMEOUT or not reason_to_void(row, clock, limits)
+
+
 def clock_of(rows: Sequence[AnyRow]) -> str:
     """Device time where all rows that pass have it, else host time: never mixed in one cell."""
     passed = [row for row in rows if row.status == Status.PASS]

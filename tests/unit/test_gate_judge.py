@@ -242,6 +242,13 @@ class TestDecision:
         found = judge(setup, after(setup, 6, CRASH), caps=cap)
         assert (found.decision, found.cells[0].verdict) == (Decision.INCONCLUSIVE, INCONCLUSIVE)
 
+    def test_a_crash_on_a_busy_host_is_a_crash_and_a_timeout_there_is_none(self) -> None:
+        busy = {"cpu_pressure": 0.9}
+        for status, verdict in (("crash:SIGSEGV", REGRESSED), (Status.TIMEOUT, INCONCLUSIVE)):
+            found = judged(candidates({**busy, "status": status, "backend_p05_seconds": None}, busy))
+            assert found.cells[0].verdict == verdict
+        assert judged(candidates({**busy, "backend_p05_seconds": 5e-3}, busy)).decision == Decision.INCONCLUSIVE
+
     def test_nothing_at_all_is_no_pass(self) -> None:
         assert decide([])[0] == Decision.INCONCLUSIVE
         assert judged(noisy(), blocks=0).decision == Decision.INCONCLUSIVE
