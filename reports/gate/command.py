@@ -20,6 +20,7 @@ from matrix.ready import Ready, make_ready
 from matrix.resume import Begun, find_begun, ready_again, resumable
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
+from reports.gate.bisecting import BISECT, Bisect, bisected, make_bisect
 from reports.gate.blocks import plan_block
 from reports.gate.calibration import calibration
 from reports.gate.compose import cap_of, compose
@@ -41,6 +42,7 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
         return _resume(options, source, variables, budget)
     matrix = with_options(matrix, options)
     setup = make_setup(matrix, *choose_sides(options, matrix), selection_of(options))
+    bisect = make_bisect(setup, matrix, options, source, variables, budget) if options.bisect else None
     # The first block is all there is to plan: what comes after it is decided by its rows.
     plan = Plan(seed=setup.seed, launches=plan_block(setup, 0, np.ones(len(setup.cells), dtype=bool)))
     user_module_digests(plan)
@@ -49,9 +51,9 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
         return 0
     ready = make_ready(plan, (setup.baseline, setup.candidate), matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
-    about = {BASELINE: setup.baseline.label, CANDIDATE: setup.candidate.label, "lost": setup.lost, "new": setup.new}
+    about = {BASELINE: setup.baseline.label, CANDIDATE: setup.candidate.label, "lost": setup.lost, "new": setup.new, BISECT: options.bisect}
     with create_run(options.results.absolute(), new_name(f"gate-{setup.candidate.name}"), {**manifest, GATE: about}) as run:
-        return _decide(setup, matrix, ready, run, options, variables, budget)
+        return _decide(setup, matrix, ready, run, options, variables, budget, bisect)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
@@ -60,11 +62,13 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     for name, image in ((BASELINE, setup.baseline), (CANDIDATE, setup.candidate)):
         if getattr(options, name) not in (None, image.label):
             raise SelectionError(f"the {name} of {begun.directory} is {image.label}\n  next: leave --{name} out")
+    asked = options.bisect or begun.manifest[GATE].get(BISECT)
+    bisect = make_bisect(setup, begun.matrix, options, source, variables, budget) if asked else None
     ready = ready_again(begun, options, source, variables)
     with open_run(begun.directory) as run:
         run.collect()
         print(f"resuming {run.directory}: {len(run.finished())} rows are there")
-        return _decide(setup, begun.matrix, ready, run, options, variables, budget)
+        return _decide(setup, begun.matrix, ready, run, options, variables, budget, bisect)
 
 
 def setup_again(begun: Begun) -> GateSetup:
@@ -85,9 +89,16 @@ def setup_again(begun: Begun) -> GateSetup:
 
 
 def _decide(
-    setup: GateSetup, matrix: Matrix, ready: Ready, run: Run, options: argparse.Namespace, variables: Mapping[str, str], budget: Budget
+    setup: GateSetup,
+    matrix: Matrix,
+    ready: Ready,
+    run: Run,
+    options: argparse.Namespace,
+    variables: Mapping[str, str],
+    budget: Budget,
+    bisect: Bisect | None,
 ) -> int:
-    """Measure, judge, write and show."""
+    """Measure, judge, find what did it where that is asked for, write and show."""
     # Its mistakes are told before hours of measuring, not after.
     expected = load_expected(options.config.absolute().parent / matrix.gate.expected_failures, matrix.images)
     print(f"run {run.directory}: {setup.candidate.label} beside {setup.baseline.label}, {len(setup.cells)} cells, seed {setup.seed}")
@@ -103,6 +114,7 @@ def _decide(
     capped = cap_of(manifest)
     judged = judge(setup, measured.progress, expected, datetime.datetime.now().astimezone().date(), capped)
     report = compose(setup, measured, judged, manifest, str(run.directory), capped)
+    report = bisected(bisect, report, run, ready.engine.name)
     unwritten = write_outputs(report, run.directory, Path(variables[STEP_SUMMARY]) if variables.get(STEP_SUMMARY) else None)
     print(summary(report, str(run.directory / MARKDOWN)))
     if setup.baseline == setup.candidate:
