@@ -115,6 +115,9 @@ host_session(
 host_session(
     "gate-judging", "Benchmark: 10 000 cells of two images judged from the rows of 16 launches each", "tests.benchmarks.gate_judging"
 )
+host_session(
+    "gate-real", "Benchmark: the gate on real launches of an image and of worse ones: -- --image REF (hours)", "tests.benchmarks.gate_real"
+)
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 
