@@ -29,7 +29,7 @@ Try = Callable[[frozenset[str]], Trial]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Culprit:
+class Found:
     """What the search found."""
 
     packages: tuple[str, ...]
@@ -38,7 +38,7 @@ class Culprit:
     """In order: the packages that were changed, and what became of it."""
 
 
-def search(names: Sequence[str], attempt: Try) -> Culprit:
+def search(names: Sequence[str], attempt: Try) -> Found:
     """Halve the entries that differ. None of them is good (the baseline), all of them is bad (the candidate): neither is tried again.
 
     Between a good and a bad number of changed entries the middle is tried, then its neighbours, nearest first. Where none of them
@@ -58,7 +58,7 @@ def search(names: Sequence[str], attempt: Try) -> Culprit:
             good = middle
         else:
             bad = middle
-    return Culprit(packages=tuple(names[good:bad]), trials=tuple(trials))
+    return Found(packages=tuple(names[good:bad]), trials=tuple(trials))
 
 
 def _from_the_middle(good: int, bad: int) -> Iterator[int]:
@@ -88,6 +88,12 @@ def _entries(lock: str) -> dict[str, tuple[str, ...]]:
         if match := _NAME.match(line):
             found.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), []).append(line.rstrip())
     return {name: tuple(lines) for name, lines in found.items()}
+
+
+def unread(lock: str) -> tuple[str, ...]:
+    """Lines that are neither an entry nor an option nor a comment: what goes on from the line above (hashes), paths, other files."""
+    lines = (line.rstrip() for line in lock.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return tuple(line for line in lines if line.endswith("\\") or not (line.startswith("--") or _NAME.match(line)))
 
 
 def _options(lock: str) -> tuple[str, ...]:

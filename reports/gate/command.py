@@ -18,8 +18,10 @@ from matrix.resume import find_begun, ready_again, resumable
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
 from reports.gate.baseline_file import write_baseline
+from reports.gate.between import require_measured_now
+from reports.gate.bisecting import BISECT, Bisect, bisected, make_bisect
 from reports.gate.calibration import calibration
-from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons
+from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons, outputs_of
 from reports.gate.compose import compose
 from reports.gate.expected import load_expected
 from reports.gate.judge import judge
@@ -47,9 +49,12 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     sources = choose_sources(options, matrix)
     candidate = sources[CANDIDATE]
     if BASELINE not in sources and isinstance(candidate, Stored):
+        if options.bisect:
+            require_measured_now({CANDIDATE: candidate})
         _save(candidate, options.save_baseline)
         return 0
     comparisons = make_comparisons(matrix, sources, selection_of(options), replay_of(options))
+    bisect = make_bisect(comparisons, matrix, options, source, variables, budget) if options.bisect else None
     plan = comparisons.first_block()
     user_module_digests(plan)
     if options.plan:
@@ -68,8 +73,9 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
         source=source,
     )
     name = new_name(f"gate-{comparisons.candidate.name}")
-    with create_run(options.results.absolute(), name, {**manifest, GATE: comparisons.about()}) as run:
-        return _decide(comparisons, matrix, ready, run, options, variables, budget)
+    about = {**comparisons.about(), BISECT: options.bisect}
+    with create_run(options.results.absolute(), name, {**manifest, GATE: about}) as run:
+        return _decide(comparisons, matrix, ready, run, options, variables, budget, bisect)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
@@ -79,11 +85,15 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         for name, image in setup.sides.items():
             if getattr(options, name) not in (None, image.label):
                 raise SelectionError(f"the {name} of {begun.directory} is {image.label}\n  next: leave --{name} out")
+    asked = options.bisect or begun.manifest[GATE].get(BISECT)
+    bisect = make_bisect(comparisons, begun.matrix, options, source, variables, budget) if asked else None
     ready = ready_again(begun, options, source, variables) if comparisons.live else None
     with open_run(begun.directory) as run:
         run.collect()
+        if asked:
+            run.update_manifest(lambda manifest: manifest[GATE].update({BISECT: True}))
         print(f"resuming {run.directory}: {len(run.finished())} rows are there")
-        return _decide(comparisons, begun.matrix, ready, run, options, variables, budget)
+        return _decide(comparisons, begun.matrix, ready, run, options, variables, budget, bisect)
 
 
 def _decide(
@@ -94,8 +104,9 @@ def _decide(
     options: argparse.Namespace,
     variables: Mapping[str, str],
     budget: Budget,
+    bisect: Bisect | None,
 ) -> int:
-    """Measure, judge, write and show."""
+    """Measure, judge, find what did it where that is asked for, write and show."""
     # Its mistakes are told before hours of measuring, not after.
     expected = load_expected(options.config.absolute().parent / matrix.gate.expected_failures, matrix.images)
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
@@ -127,7 +138,10 @@ def _decide(
                 caps=caps,
             )
         )
-        _tell(setup, reports[-1], run, variables)
+    if bisect is not None and ready is not None:
+        reports = bisected(bisect, reports, run, ready.engine.name)
+    for setup, report in zip(comparisons.setups, reports, strict=True):
+        _tell(setup, report, run, variables)
     if options.save_baseline is not None:
         # Of an image beside itself, both sides are the image.
         itself = comparisons.setups[0].baseline == comparisons.candidate
@@ -140,9 +154,8 @@ def _decide(
 
 
 def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str, str]) -> None:
-    """Write a comparison's outputs, and show its summary. Those against the baseline lie in the run's directory, those against the anchor in a folder of it."""
-    directory = run.directory if setup.against == BASELINE else run.directory / setup.against
-    directory.mkdir(exist_ok=True)
+    """Write a comparison's outputs, and show its summary."""
+    directory = outputs_of(setup, run.directory)
     unwritten = write_outputs(report, directory, Path(variables[STEP_SUMMARY]) if variables.get(STEP_SUMMARY) else None)
     print(summary(report, str(directory / MARKDOWN)))
     if setup.baseline == setup.candidate and not setup.stored:

@@ -118,6 +118,13 @@ def comparisons_again(begun: Begun) -> Comparisons:
     return Comparisons(setups=tuple(setups), stored=stored)
 
 
+def outputs_of(setup: GateSetup, directory: Path) -> Path:
+    """Where a comparison's outputs lie, which is there: against the baseline in the run's directory, against the anchor in a folder of it."""
+    found = directory if setup.against == BASELINE else directory / setup.against
+    found.mkdir(exist_ok=True)
+    return found
+
+
 def _again(side: str, required: Mapping[str, str]) -> Stored:
     source = Path(required["source"])
     if not source.exists():

@@ -67,6 +67,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="as in 90m, 2h, 1h30m, 3600s, from the start of this command on: no block is begun that would end later, judged by the longest "
         "so far; what is undecided then is inconclusive, and the run can be resumed",
     )
+    how.add_argument(
+        "--bisect",
+        action="store_true",
+        help="where the candidate regressed, find the package that did it: build and measure images between the baseline and it, which are versions "
+        "of one image (NAME@V1, NAME@V2) and measured now; between the anchor and it where only that comparison regressed",
+    )
     add_measuring(how)
     add_building(parser)
     # How many launches there are is what the gate finds out.

@@ -14,7 +14,9 @@ LAUNCHES = 5
 
 
 def replay_command(setup: GateSetup, cell: Cell) -> str:
-    """As a shell takes it."""
+    """As a shell takes it; empty where there is none."""
+    if not setup.replay:
+        return ""
     name, (config, *options) = setup.baseline.name, setup.replay
     # nox knows one configuration, and has a --config of its own.
     words = ["python", "-m", "matrix", "--config", config, "bench", name] if config else ["nox", "-s", f"bench-{name}", "--"]

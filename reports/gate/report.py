@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reports.gate.bisect import Trial
 from reports.gate.observe import Voided
 from reports.gate.procedure import Procedure, Verdict
 
@@ -121,6 +122,61 @@ class Placebo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Symptom:
+    """What a cell is worse by."""
+
+    cell: str
+    metric: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Of a symptom in an image in between."""
+
+    cell: str
+    metric: str
+    trial: Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Between:
+    """An image that was tried: the baseline's lock with some entries of the candidate's."""
+
+    packages: tuple[str, ...]
+    """As the candidate has them; all others are as the baseline has them."""
+    outcomes: tuple[Outcome, ...]
+    run: str
+    """Directory of what was measured; empty where it could not be built."""
+    reason: str = ""
+    """Why it could not be built."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Culprit:
+    """What did it, and to which cells."""
+
+    packages: tuple[str, ...]
+    """One of these; more than one where what lies between them could not be built, measured or decided."""
+    explains: tuple[Symptom, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bisection:
+    """Which package did it."""
+
+    entries: tuple[str, ...]
+    """Packages whose lock entries differ, in the order in which they were changed."""
+    culprits: tuple[Culprit, ...]
+    """The one that explains most first."""
+    images: tuple[Between, ...]
+    """In the order in which they were tried."""
+    left_out: tuple[str, ...] = ()
+    """Regressed cells that were not measured in them."""
+    finished: bool = True
+    """False: the time was up."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GateReport:
     """What one gate found."""
 
@@ -150,6 +206,8 @@ class GateReport:
     new_cells: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader should know: expired expectations, a budget that ended, metrics that were left out."""
+    bisection: Bisection | None = None
+    """None: nobody asked for it, nothing regressed, or the comparison with the baseline was searched; ``notes`` say where none could be."""
 
     def exit_code(self, *, inconclusive_passes: bool) -> int:
         if self.decision == Decision.INCONCLUSIVE and inconclusive_passes:

@@ -45,7 +45,8 @@ class GateSetup:
     stored: Mapping[str, Sequence[Mapping[str, AnyRow]]] = field(default_factory=dict)
     """By side, for what was measured before: the k-th item has the k-th row of each cell, and is its row of block k."""
     replay: tuple[str, ...] = ("",)
-    """For whoever measures a cell again on this host: the configuration's file where it is another than matrix.toml, then options."""
+    """For whoever measures a cell again on this host: the configuration's file where it is another than matrix.toml, then options.
+    Empty where nobody can: the configuration does not have the image."""
 
     @property
     def sides(self) -> Mapping[str, PlannedImage]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reports import format as formats
 from reports.gate.procedure import Verdict
-from reports.gate.report import CellReport, Finding
+from reports.gate.report import CellReport, Change, Finding
 
 TIMES_FROM = 10.0
 """Ratios from here on are told as "12 times": a percentage would be longer, and say less."""
@@ -115,3 +115,10 @@ def statement(cell: CellReport, finding: Finding | None, alpha: float, limit: in
 def statuses(cell: CellReport) -> str:
     """What became of it in both images."""
     return f"baseline {plain(cell.baseline_status) or ABSENT_STATUS}, candidate {plain(cell.candidate_status) or ABSENT_STATUS}"
+
+
+def suspects(packages: Sequence[str], changes: Sequence[Change]) -> str:
+    """Packages, one of which did it, with their versions as far as they are known: "numpy (2.4 to 2.5)", "one of numpy, torch"."""
+    versions = {change.what: f"({change.baseline or 'absent'} to {change.candidate or 'absent'})" for change in changes}
+    named = [plain(joined((name, versions.get(name, "")), " ")) for name in packages]
+    return named[0] if len(named) == 1 else f"one of {', '.join(named)}"

@@ -6,9 +6,23 @@ import dataclasses
 import math
 
 from harness.records import Status
+from reports.gate.bisect import Trial
 from reports.gate.observe import Voided
 from reports.gate.procedure import Procedure, Verdict
-from reports.gate.report import CellReport, Change, Decision, Finding, GateReport, Placebo, Side
+from reports.gate.report import (
+    Between,
+    Bisection,
+    CellReport,
+    Change,
+    Culprit,
+    Decision,
+    Finding,
+    GateReport,
+    Outcome,
+    Placebo,
+    Side,
+    Symptom,
+)
 
 HOSTILE = "a|b`c\n# d\r<script>alert(1)</script> & *e* _f_ [g](http://h) ![i](j) \\| \x00\x1b[31m\x9b2J\u202e\u2028\ud800\ufffe @all #1 ]]> --> \U0001f600"
 """What a workload, a package or an exception may be called: markup, control sequences, half a character, and what XML forbids."""
@@ -112,6 +126,32 @@ WARNED = cell(
 EXCUSED = cell("micro/conv2d", Verdict.INCONCLUSIVE, expected="issue 7", candidate_status="crash:SIGSEGV")
 FIXED = cell("micro/sort", unexpected_pass=True)
 
+BISECTION = Bisection(
+    entries=("numpy", "torch", "triton"),
+    culprits=(
+        Culprit(packages=("torch",), explains=(Symptom(cell=SLOWER.cell, metric="latency"),)),
+        Culprit(packages=("numpy", "triton"), explains=(Symptom(cell=LOST.cell, metric="status"),)),
+    ),
+    images=(
+        Between(
+            packages=("numpy",),
+            outcomes=(
+                Outcome(cell=SLOWER.cell, metric="latency", trial=Trial.GOOD),
+                Outcome(cell=LOST.cell, metric="status", trial=Trial.UNDECIDED),
+            ),
+            run="results/gate-1/bisect/between-1-of-3",
+        ),
+        Between(
+            packages=("numpy", "torch"),
+            outcomes=(Outcome(cell=SLOWER.cell, metric="latency", trial=Trial.UNBUILDABLE),),
+            run="",
+            reason="ERROR: Cannot install numpy and torch",
+        ),
+    ),
+    left_out=("micro/another",),
+    finished=False,
+)
+
 EVERYTHING = report(
     SLOWER,
     LOST,
@@ -128,6 +168,7 @@ EVERYTHING = report(
     lost_cells=(LOST.cell,),
     new_cells=("micro/fresh eager",),
     notes=("an expectation has expired",),
+    bisection=BISECTION,
 )
 
 UNKNOWN_NUMBERS = report(

@@ -84,6 +84,14 @@ def test_a_failure_says_why_and_how_to_measure_it_again() -> None:
     assert SLOWER.replay in (failure.text or "")
 
 
+def test_a_failure_names_the_package_that_did_it() -> None:
+    root = ET.fromstring(junit(EVERYTHING))
+    texts = {each.cell: case_of(root, each.cell).findtext("failure") or "" for each in (SLOWER, LOST)}
+    assert "torch (2.13 to 2.14) did it (latency)" in texts[SLOWER.cell]
+    assert "one of numpy, triton did it (status)" in texts[LOST.cell]
+    assert "numpy" not in texts[SLOWER.cell]
+
+
 def test_what_does_not_fail_is_told_too() -> None:
     root = ET.fromstring(junit(EVERYTHING))
     assert "peak memory +30.0 %" in (case_of(root, WARNED.cell).findtext("system-out") or "")

@@ -15,7 +15,7 @@ from reports.gate.outputs.markdown import COMMENT_BYTES, LEAST_BYTES, STEP_SUMMA
 from reports.gate.procedure import Verdict
 from reports.gate.report import Decision, GateReport
 from reports.gate.wording import plain
-from tests.unit.gate_samples import EMPTY, EVERYTHING, HOSTILE, SAME, SLOWER, UNKNOWN_NUMBERS, cell, finding, hostile, large, report
+from tests.unit.gate_samples import EMPTY, EVERYTHING, HOSTILE, LOST, SAME, SLOWER, UNKNOWN_NUMBERS, cell, finding, hostile, large, report
 
 
 def tables(text: str) -> dict[str, list[list[str]]]:
@@ -56,6 +56,18 @@ def test_every_group_of_cells_is_there_with_ratio_and_interval() -> None:
     assert section(text, "Warnings")[1][1:4] == ["peak memory", "976.6 KiB", "1.2 MiB"]
     assert section(text, "Excused")[1][1:] == ["baseline pass, candidate crash:SIGSEGV", "issue 7"]
     assert section(text, "Voided")[1][0] == "3"
+    assert section(text, "Which package did it")[1:] == [
+        ["torch (2.13 to 2.14)", f"{code(SLOWER.cell)} latency"],
+        ["one of numpy, triton", f"{code(LOST.cell)} status"],
+    ]
+    assert section(text, "Images in between: 2")[1:] == [
+        [
+            "numpy",
+            f"{code(SLOWER.cell)} latency: good, {code(LOST.cell)} status: inconclusive",
+            code("results/gate-1/bisect/between-1-of-3"),
+        ],
+        ["numpy, torch", f"{code(SLOWER.cell)} latency: cannot be built", "ERROR: Cannot install numpy and torch"],
+    ]
     for said in (
         SLOWER.replay,
         "micro/fresh",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from reports.gate.outputs.terminal import LINE, LINES, summary
 from reports.gate.procedure import Verdict
 from reports.gate.report import Decision, GateReport
 from tests.unit.gate_samples import (
+    BISECTION,
     EMPTY,
     EVERYTHING,
     FASTER,
@@ -43,8 +46,19 @@ def test_the_decision_is_first_and_the_worst_cell_before_the_others() -> None:
     assert shown[1] == "cpu@2 beside cpu@1: 9 cells: 2 regressed, 2 inconclusive, 1 improved, 3 equivalent, 1 excused"
     assert shown[2] == "31 blocks, 62 launches, 65 min, 1 voided, 1 warning, 1 cell that should fail and pass, 1 new cell, 1 note"
     assert shown[3] == ("micro/softmax: +4.1 % (90 % interval +3.2 to +5.0), 15 fresh paired launches, Holm p = 0.004: regressed")
+    assert shown[-4] == "torch (2.13 to 2.14) did it: micro/softmax (latency)"
+    assert shown[-3] == "one of numpy, triton did it: image/size (status)"
     assert shown[-2] == f"next: {SLOWER.replay}"
     assert shown[-1] == "details: results/gate-1/gate.md"
+
+
+def test_culprits_have_two_lines_and_the_rest_is_counted() -> None:
+    causes = tuple(dataclasses.replace(BISECTION.culprits[0], packages=(name * 300,)) for name in "abcd")
+    found = report(SLOWER, decision=Decision.REGRESSED, bisection=dataclasses.replace(BISECTION, culprits=causes))
+    shown = lines(found)
+    assert shown[-4].endswith("... did it: micro/softmax (latency)")
+    assert shown[-3] == "and 3 more causes"
+    assert len(shown[-4]) <= LINE
 
 
 def test_cells_that_have_no_line_are_counted() -> None:

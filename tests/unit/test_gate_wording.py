@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.gate.procedure import Verdict
-from reports.gate.wording import effect, interval, level, plain, sentence, statement, value
+from reports.gate.report import Change
+from reports.gate.wording import effect, interval, level, plain, sentence, statement, suspects, value
 from tests.unit.gate_samples import HOSTILE, LOST, SLOWER, UNDECIDED, cell, finding
 
 
@@ -86,3 +87,14 @@ def test_plain_text_is_one_printable_line_of_at_most_its_limit(text: str, limit:
 
 def test_plain_text_keeps_what_can_be_shown() -> None:
     assert plain("größer als 5 %, 速い") == "größer als 5 %, 速い"
+
+
+def test_suspects_have_their_versions_as_far_as_they_are_known() -> None:
+    changes = (
+        Change(what="torch", baseline="2.13", candidate="2.14"),
+        Change(what="new", baseline="", candidate="1"),
+        Change(what="size", baseline="1 GiB", candidate="2 GiB"),
+    )
+    assert suspects(("torch",), changes) == "torch (2.13 to 2.14)"
+    assert suspects(("new", "other", "torch"), changes) == "one of new (absent to 1), other, torch (2.13 to 2.14)"
+    assert "\n" not in suspects((HOSTILE,), ())

@@ -18,7 +18,7 @@ from harness.records import Status
 from reports.gate.outputs.tally import leading
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, GateReport
-from reports.gate.wording import plain, statement, statuses
+from reports.gate.wording import plain, statement, statuses, suspects
 
 TEXT = 2000
 """Characters of a line."""
@@ -38,7 +38,7 @@ def junit(report: GateReport) -> str:
     for name in sorted(suites):
         suite = ET.SubElement(root, "testsuite", {"name": name})
         for cell in suites[name]:
-            _case(suite, name, cell, report.procedure.alpha)
+            _case(suite, name, cell, report)
         _count(suite)
     _count(root)
     # The root has no such count in Jenkins' schema (junit-10.xsd).
@@ -47,17 +47,17 @@ def junit(report: GateReport) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _case(suite: ET.Element, name: str, cell: CellReport, alpha: float) -> None:
+def _case(suite: ET.Element, name: str, cell: CellReport, report: GateReport) -> None:
     case = ET.SubElement(suite, "testcase", {"classname": name, "name": plain(cell.cell, TEXT)})
-    kind, message = _outcome(cell, alpha)
+    kind, message = _outcome(cell, report.procedure.alpha)
     if kind:
         finding = leading(cell)
         about = ET.SubElement(case, kind, {"message": message})
         if kind != "skipped":
             about.set("type", plain(finding.metric) if finding and finding.metric else "status")
-            about.text = _body(cell, alpha)
+            about.text = _body(cell, report)
             return
-    ET.SubElement(case, "system-out").text = _body(cell, alpha)
+    ET.SubElement(case, "system-out").text = _body(cell, report)
 
 
 def _outcome(cell: CellReport, alpha: float) -> tuple[str, str]:
@@ -72,11 +72,15 @@ def _outcome(cell: CellReport, alpha: float) -> tuple[str, str]:
     return "error" if Status.INFRA_ERROR in (cell.baseline_status, cell.candidate_status) else "skipped", why
 
 
-def _body(cell: CellReport, alpha: float) -> str:
-    """A line per finding, and how to measure the cell again."""
+def _body(cell: CellReport, report: GateReport) -> str:
+    """A line per finding, what did it where that was looked for, and how to measure the cell again."""
+    alpha = report.procedure.alpha
     lines = [statement(cell, finding, alpha, TEXT) + ("" if finding.blocks_release else " (a warning)") for finding in cell.findings]
     if cell.unexpected_pass:
         lines.append("passes although it is expected to fail")
+    for culprit in report.bisection.culprits if report.bisection else ():
+        if metrics := [symptom.metric for symptom in culprit.explains if symptom.cell == cell.cell]:
+            lines.append(f"{plain(suspects(culprit.packages, report.changes), TEXT)} did it ({plain(', '.join(metrics))})")
     if cell.replay:
         lines.append(f"measure it again: {plain(cell.replay, TEXT)}")
     return "\n".join(lines or [statuses(cell)])

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from reports import format as formats
 from reports.gate.outputs.escape import block, code, prose
 from reports.gate.outputs.tally import Tally, findings_behind, tally
-from reports.gate.report import PLACEBO_ALPHA, CellReport, Decision, Finding, GateReport, Side
-from reports.gate.wording import counted, effect, evidence, interval, joined, level, metric, sentence, statuses, value
+from reports.gate.report import PLACEBO_ALPHA, Bisection, CellReport, Decision, Finding, GateReport, Outcome, Side, Symptom
+from reports.gate.wording import counted, effect, evidence, interval, joined, level, metric, sentence, statuses, suspects, value
 
 COMMENT_BYTES = 65_000
 """Of a comment in a pull request: GitHub takes 65,536 characters."""
@@ -116,6 +116,7 @@ def _sections(report: GateReport, found: Tally) -> Iterator[Section]:
     names = ("Cell", "Metric", "Baseline", "Candidate", "Effect", f"{level(alpha)} interval", "Why")
     lines = [line for cell in found.regressed for line in _findings(cell, alpha)]
     yield Section(title=f"Regressed: {counted(len(found.regressed), 'cell')}", columns=names, lines=lines, what="line")
+    yield from _bisection(report.bisection, report) if report.bisection else ()
     replays = [f"{code(cell.cell)}\n\n{block(cell.replay)}\n\n" for cell in found.regressed if cell.replay]
     yield Section(title="Measure a regressed cell again, alone", lines=replays, what="command", folded=True)
     lines = [line for cell in found.inconclusive for line in _findings(cell, alpha)]
@@ -147,6 +148,35 @@ def _sections(report: GateReport, found: Tally) -> Iterator[Section]:
         what="void",
         folded=True,
     )
+
+
+def _bisection(bisection: Bisection, report: GateReport) -> Iterator[Section]:
+    culprits = [
+        _row([prose(suspects(culprit.packages, report.changes), 1000), joined(map(_symptom, culprit.explains))])
+        for culprit in bisection.culprits
+    ]
+    yield Section(title="Which package did it", columns=("Package", "Explains"), lines=culprits, what="cause")
+    images = [
+        _row(
+            [
+                prose(joined(image.packages), 1000),
+                joined(f"{_symptom(outcome)}: {outcome.trial}" for outcome in image.outcomes),
+                prose(image.reason) or code(image.run),
+            ]
+        )
+        for image in bisection.images
+    ]
+    yield Section(
+        title=f"Images in between: {len(images)}",
+        columns=("As in the candidate", "Found", "Run"),
+        lines=images,
+        what="image",
+        folded=True,
+    )
+
+
+def _symptom(symptom: Symptom | Outcome) -> str:
+    return f"{code(symptom.cell)} {prose(symptom.metric.replace('_', ' '))}"
 
 
 def _findings(cell: CellReport, alpha: float) -> Iterator[str]:

@@ -9,13 +9,15 @@ from collections.abc import Set
 from reports import format as formats
 from reports.gate.outputs.tally import Tally, leading, tally
 from reports.gate.report import CellReport, Decision, GateReport
-from reports.gate.wording import counted, plain, statement
+from reports.gate.wording import counted, plain, statement, suspects
 
 LINES = 10
 LINE = 140
 """Characters of a line; a command that is to be copied is never cut."""
 STATEMENT = 96
 """Characters of what is said of a cell; its name has the rest of the line."""
+CULPRITS = 2
+"""Lines of what ``--bisect`` found."""
 
 
 def summary(report: GateReport, details: str) -> str:
@@ -26,7 +28,7 @@ def summary(report: GateReport, details: str) -> str:
         plain(f"{report.candidate.label} beside {report.baseline.label}: {found.counts}", LINE),
         plain(f"{counted(report.blocks, 'block')}, {counted(report.launches, 'launch', 'launches')}, {_beside(report, found)}", LINE),
     ]
-    tail = [*_next(report, found), f"details: {plain(details)}"]
+    tail = [*_culprits(report), *_next(report, found), f"details: {plain(details)}"]
     return "\n".join([*head, *_worst(report, found, LINES - len(head) - len(tail)), *tail])
 
 
@@ -57,6 +59,18 @@ def _line(cell: CellReport, report: GateReport, common: Set[str]) -> str:
     why = statement(cell, leading(cell), report.procedure.alpha, STATEMENT)
     name = " ".join(word for word in cell.cell.split(" ") if word not in common)
     return f"{plain(name, LINE - len(why) - 2)}: {why}"
+
+
+def _culprits(report: GateReport) -> list[str]:
+    """What did it, the one that explains most first."""
+    culprits = report.bisection.culprits if report.bisection else ()
+    shown = []
+    for culprit in culprits[:CULPRITS]:
+        about = ", ".join(f"{symptom.cell.partition(' ')[0]} ({symptom.metric})" for symptom in culprit.explains)
+        shown.append(plain(f"{plain(suspects(culprit.packages, report.changes), LINE // 2)} did it: {about}", LINE))
+    if len(culprits) > CULPRITS:
+        shown[-1] = f"and {len(culprits) - CULPRITS + 1} more causes"
+    return shown
 
 
 def _common_words(report: GateReport) -> Set[str]:
