@@ -60,9 +60,7 @@ def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], cl
         rows = [each.get(cell) for each in launches]
         counting.append(tuple(row for row in rows if row is not None and tells_status(row, clock, limits)))
         passing.append(
-            tuple(
-                row if row is not None and row.status == Status.PASS and not reason_to_void(row, clock, limits) else None for row in rows
-            )
+            tuple(row if row is not None and row.status == Status.PASS and not reason_to_void(row, clock, limits) else None for row in rows)
         )
     return Launched(counting=tuple(counting), passing=tuple(passing))
 
