@@ -58,9 +58,13 @@ def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], cl
     for cell in cells:
         clock = clocks.get(cell, HOST)
         rows = [each.get(cell) for each in launches]
-        counting.append(tuple(row for row in rows if row is not None and tells_status(row, clock, limits)))
+        void = [row is None or bool(reason_to_void(row, clock, limits)) for row in rows]
+        counting.append(tuple(row for row, unseen in zip(rows, void, strict=True) if row is not None and (not unseen or tells_status(row))))
         passing.append(
-            tuple(row if row is not None and row.status == Status.PASS and not reason_to_void(row, clock, limits) else None for row in rows)
+            tuple(
+                row if row is not None and not unseen and row.status == Status.PASS else None
+                for row, unseen in zip(rows, void, strict=True)
+            )
         )
     return Launched(counting=tuple(counting), passing=tuple(passing))
 
