@@ -1,0 +1,84 @@
+"""Values of the model as text of JSON. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.page.model import Words
+
+SHOWN_DIGITS = 5
+"""Significant digits of a number in the file: more than anybody is shown, and fewer than a measurement has noise in."""
+
+
+def numbers(values: NDArray[Any], digits: int = SHOWN_DIGITS) -> list[str]:
+    """Each as JSON has it: integers exactly, others with so many significant digits, ``null`` for what is not finite."""
+    if values.dtype.kind in "iu":
+        return list(map(str, values.tolist()))
+    form = f"%.{digits}g"
+    return [form % value if math.isfinite(value) else "null" for value in values.tolist()]
+
+
+def counts(values: NDArray[np.float64]) -> list[str]:
+    """Whole numbers that may be missing."""
+    return ["%d" % value if math.isfinite(value) else "null" for value in values.tolist()]
+
+
+def array(items: Iterable[str]) -> str:
+    return f"[{','.join(items)}]"
+
+
+def mapping(items: Mapping[str, str]) -> str:
+    """Of texts that are JSON already."""
+    return "{" + ",".join(f"{text(name)}:{value}" for name, value in items.items()) + "}"
+
+
+def column(values: NDArray[Any] | Words) -> str:
+    """An array; of texts ``{"words": [...], "codes": [...]}``."""
+    if isinstance(values, Words):
+        return mapping({"words": array(map(text, values.words)), "codes": array(numbers(values.codes))})
+    return array(numbers(values))
+
+
+def text(value: str) -> str:
+    """Only ASCII, and nothing that ends a script element or opens a comment in one. Halves of characters are replaced: other readers refuse them."""
+    whole = value if value.isascii() else value.encode("utf-8", errors="replace").decode("utf-8")
+    return json.dumps(whole).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def plain(value: Any) -> str:
+    """Of dataclasses and what they hold, field by field under their own names; numbers in full."""
+    kind = type(value)
+    if value is None or kind in (bool, int):
+        return json.dumps(value)
+    if kind is str:
+        return text(value)
+    if kind is float:
+        return repr(value) if math.isfinite(value) else "null"
+    if kind in (tuple, list):
+        return array(map(plain, value))
+    if isinstance(value, (np.ndarray, Words)):
+        return column(value)
+    if isinstance(value, Mapping):
+        return mapping({str(name): plain(item) for name, item in value.items()})
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    return mapping({name: plain(getattr(value, name)) for name in _names(kind)})
+
+
+def without(value: Any, *left_out: str) -> str:
+    """A dataclass without some of its fields."""
+    return mapping({name: plain(getattr(value, name)) for name in _names(type(value)) if name not in left_out})
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(kind))

@@ -1,0 +1,212 @@
+"""How the model lies in the page's file: blocks of JSON, and drawers that are decoded when a cell is opened. Pure.
+
+A drawer is base64 of gzip of: the length of its JSON in bytes (4, little endian), the JSON, a zero byte where that length is odd, and the samples'
+deviations (2 bytes each, little endian, signed). The history is the same without samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import INTEGER_COLUMNS
+from reports.gate.report import CellReport, Finding
+from reports.page import encode
+from reports.page.model import Comparison, Floats, History, Indices, Matrix, Page, Samples, Words
+
+SCHEMA = 1
+ROWS_OF_A_DRAWER = 200
+"""About as many: lines are not divided."""
+DETAIL_DIGITS = 6
+JSON, GZIP = "application/json", "application/gzip+base64"
+GZIP_FRAMING = 31
+"""zlib's number for a window of 32 KiB in gzip's framing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One script element: its text needs no escaping."""
+
+    id: str
+    type: str
+    text: str
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    first_lines = drawers(page.matrix)
+    yield Block(id="bm-page", type=JSON, text=_about(page))
+    yield Block(id="bm-matrix", type=JSON, text=_matrix(page.matrix, first_lines))
+    yield Block(id="bm-compare", type=JSON, text=encode.array(_compared(comparison) for comparison in page.comparisons))
+    yield Block(id="bm-history", type=GZIP, text=_packed(_history(page.history), b""))
+    yield from _drawers(page, first_lines)
+
+
+def drawers(matrix: Matrix) -> Indices:
+    """The first line of each drawer; shape (drawers,)."""
+    rows_of_line = np.bincount(matrix.entries.line[matrix.rows.entry], minlength=len(matrix.lines))
+    drawer = (np.cumsum(rows_of_line) - rows_of_line) // ROWS_OF_A_DRAWER
+    return np.flatnonzero(np.diff(drawer, prepend=-1))
+
+
+def _about(page: Page) -> str:
+    found = {"schema": str(SCHEMA)}
+    found |= {
+        name: encode.plain(getattr(page, name))
+        for name in (
+            *("title", "made_at", "sources", "machines", "images", "differences", "metrics", "reference", "totals", "pass_rates"),
+            *("paybacks", "tradeoffs", "excluded", "quarantined", "quarantined_count"),
+        )
+    }
+    found["columns"] = encode.plain(page.matrix.columns)
+    found["comparisons"] = encode.array(encode.without(comparison, "cells") for comparison in page.comparisons)
+    found["points"], found["steps"] = encode.plain(page.history.points), encode.plain(page.history.steps)
+    found["history_note"] = encode.plain(page.history.note)
+    return encode.mapping(found)
+
+
+def _matrix(matrix: Matrix, first_lines: Indices) -> str:
+    lines, entries = matrix.lines, matrix.entries
+    axes = ("suite", "workload", "device", "mode", "precision", "shapes")
+    found = {name: encode.column(words_of([getattr(line, name) for line in lines])) for name in axes}
+    found["batch_size"] = encode.plain([line.batch_size for line in lines])
+    names = ("line", "column", "status", "reason", "warnings", "launches", "passed", "interval_of")
+    about = {name: encode.column(getattr(entries, name)) for name in names}
+    about["numbers"] = encode.mapping({name: encode.column(values) for name, values in entries.numbers.items() if np.isfinite(values).any()})
+    return encode.mapping(
+        {"lines": encode.mapping(found), "entries": encode.mapping(about), "drawers": encode.array(encode.numbers(first_lines))}
+    )
+
+
+def lead(report: CellReport) -> Finding | None:
+    """The finding that a cell's verdict goes by: the first that blocks and says it, else its latency, else its first."""
+    found = [finding for finding in report.findings if finding.blocks_release and finding.verdict == report.verdict]
+    found += [finding for finding in report.findings if finding.metric == "latency"]
+    return next(iter([*found, *report.findings]), None)
+
+
+def _compared(comparison: Comparison) -> str:
+    """Columns, in the comparison's order. ``ratio``, ``low`` and ``high`` are those of time; the other findings are in the drawers."""
+    cells = comparison.cells
+    reports = [cell.report for cell in cells]
+    leads = [lead(report) for report in reports]
+    times = [next((finding for finding in report.findings if finding.metric in ("latency", "image_time")), None) for report in reports]
+    found = {
+        "cell": encode.array(encode.text(report.cell) for report in reports),
+        "verdict": encode.column(words_of([report.verdict.value for report in reports])),
+        "lean": encode.column(words_of([cell.lean for cell in cells])),
+        "line": encode.plain([cell.line for cell in cells]),
+        "baseline_entry": encode.plain([cell.baseline for cell in cells]),
+        "candidate_entry": encode.plain([cell.candidate for cell in cells]),
+        "baseline_status": encode.column(words_of([report.baseline_status for report in reports])),
+        "candidate_status": encode.column(words_of([report.candidate_status for report in reports])),
+        "expected": encode.column(words_of([report.expected for report in reports])),
+        "metric": encode.column(words_of([finding.metric if finding else "" for finding in leads])),
+        "reason": encode.column(words_of([finding.reason if finding else "" for finding in leads])),
+        "clock": encode.column(words_of([finding.clock if finding else "" for finding in times])),
+    }
+    for name in ("ratio", "low", "high", "p", "baseline", "candidate"):
+        found[name] = encode.column(_floats([getattr(finding, name) if finding else None for finding in times]))
+    found["blocks"] = encode.plain([finding.blocks if finding else 0 for finding in times])
+    return encode.mapping(found)
+
+
+def _history(history: History) -> str:
+    found = {name: encode.column(getattr(history, name)) for name in ("line", "backend", "options", "family", "clock", "machine")}
+    for name in ("seconds", "low", "high"):
+        found[name] = encode.array(encode.array(encode.numbers(series)) for series in getattr(history, name))
+    return encode.mapping(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Texts:
+    """The columns of all rows, each value as JSON, to be cut into drawers."""
+
+    rows: dict[str, list[str]]
+    series: dict[str, list[str]]
+
+
+def _drawers(page: Page, first_lines: Indices) -> Iterator[Block]:
+    matrix, rows, samples = page.matrix, page.matrix.rows, page.matrix.samples
+    texts = _texts(matrix)
+    line_of_row = matrix.entries.line[rows.entry]
+    findings = _findings_by_line(page)
+    ends = [*first_lines[1:].tolist(), len(matrix.lines)]
+    offsets = np.concatenate([[0], np.cumsum(samples.count)])
+    for index, (first, end) in enumerate(zip(first_lines.tolist(), ends, strict=True)):
+        row, row_end = np.searchsorted(line_of_row, [first, end]).tolist()
+        series, series_end = np.searchsorted(samples.row, [row, row_end]).tolist()
+        entry, entry_end = np.searchsorted(matrix.entries.line, [first, end]).tolist()
+        sample, sample_end = int(offsets[series]), int(offsets[series_end])
+        mark, mark_end = np.searchsorted(samples.marked, [sample, sample_end]).tolist()
+        about = {
+            "first_row": str(row),
+            "first_entry": str(entry),
+            "rows": encode.mapping({name: encode.array(values[row:row_end]) for name, values in texts.rows.items()}),
+            "series": encode.mapping({name: encode.array(values[series:series_end]) for name, values in texts.series.items()}),
+            "marked": encode.array(encode.numbers(samples.marked[mark:mark_end] - sample)),
+            "mark": encode.array(encode.text(samples.mark.words[code]) for code in samples.mark.codes[mark:mark_end].tolist()),
+            "replay": encode.array(map(encode.text, matrix.replay[entry:entry_end])),
+            "compared": encode.array(text for line in range(first, end) for text in findings.get(line, ())),
+        }
+        deviations = samples.deviations[sample:sample_end].astype("<i2").tobytes()
+        yield Block(id=f"bm-drawer-{index}", type=GZIP, text=_packed(encode.mapping(about), deviations))
+
+
+def _texts(matrix: Matrix) -> _Texts:
+    rows, samples = matrix.rows, matrix.samples
+    found = {"entry": encode.numbers(rows.entry), "log_tail": _words(rows.log_tail)}
+    for name, values in rows.columns.items():
+        if isinstance(values, Words):
+            found[name] = _words(values)
+        else:
+            found[name] = encode.counts(values) if name in INTEGER_COLUMNS else encode.numbers(values, DETAIL_DIGITS)
+    return _Texts(rows=found, series=_series(samples))
+
+
+def _series(samples: Samples) -> dict[str, list[str]]:
+    return {
+        "row": encode.numbers(samples.row),
+        "variant": _words(samples.variant),
+        "clock": _words(samples.clock),
+        "count": encode.numbers(samples.count),
+        "centre": encode.numbers(samples.centre, DETAIL_DIGITS),
+        "step": encode.numbers(samples.step, DETAIL_DIGITS),
+    }
+
+
+def _findings_by_line(page: Page) -> dict[int, list[str]]:
+    """What comparisons say of a line's cells, in full."""
+    found: dict[int, list[str]] = {}
+    for number, comparison in enumerate(page.comparisons):
+        for place, cell in enumerate(comparison.cells):
+            if cell.line is not None:
+                about = {"comparison": str(number), "place": str(place), "report": encode.plain(cell.report)}
+                found.setdefault(cell.line, []).append(encode.mapping(about))
+    return found
+
+
+def _words(values: Words) -> list[str]:
+    texts = [encode.text(word) for word in values.words]
+    return [texts[code] for code in values.codes.tolist()]
+
+
+def words_of(texts: list[str]) -> Words:
+    """A column of texts, in the order in which they first come."""
+    places: dict[str, int] = {}
+    codes = [places.setdefault(text, len(places)) for text in texts]
+    return Words(words=tuple(places), codes=np.array(codes, dtype=np.int64))
+
+
+def _floats(values: list[float | None]) -> Floats:
+    return np.array(values, dtype=np.float64)
+
+
+def _packed(text: str, data: bytes) -> str:
+    head = text.encode("ascii")
+    packer = zlib.compressobj(level=6, wbits=GZIP_FRAMING)
+    packed = packer.compress(len(head).to_bytes(4, "little") + head + b"\0" * (len(head) % 2) + data) + packer.flush()
+    return base64.b64encode(packed).decode("ascii")
