@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, Finding
 from reports.page.model import Compared, Comparison, Page
+from reports.page.payload import lead
 from reports.page.scale import Axis, of_ratios
 
 ROWS = 300
@@ -25,10 +26,12 @@ KINDS: Mapping[str, str] = {
     "equivalent": "equivalent",
     "slower": "slower",
     "faster": "faster",
+    "fails": "only the baseline passes",
+    "passes": "only the candidate passes",
     "unclear": "no difference seen",
 }
-"""In the order in which they are listed, as words. The last three are said without a gate, and are no verdicts."""
-LISTED = ("regressed", "lost", "inconclusive", "improved", "slower", "faster")
+"""In the order in which they are listed, as words. The last five are said without a gate, and are no verdicts."""
+LISTED = ("regressed", "lost", "inconclusive", "improved", "fails", "slower", "passes", "faster")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,8 @@ class Row:
     """Sentences of the findings that say what ``kind`` says."""
     warnings: tuple[str, ...]
     """Sentences of regressions that do not block the release."""
+    metric: str
+    """That ``kind`` is said of; empty where nothing is."""
     report: CellReport
 
 
@@ -90,6 +95,7 @@ def _row(page: Page, comparison: Comparison, cell: Compared, lost: frozenset[str
     report = cell.report
     kind = _kind(comparison, cell, lost)
     workload, _, detail = report.cell.partition(" ")
+    found = lead(report)
     return Row(
         kind=kind,
         workload=workload,
@@ -98,6 +104,7 @@ def _row(page: Page, comparison: Comparison, cell: Compared, lost: frozenset[str
         time=next((finding for finding in report.findings if finding.metric in TIMES), None),
         reasons=tuple(finding.reason for finding in report.findings if finding.verdict == report.verdict and finding.blocks_release and finding.reason),
         warnings=tuple(finding.reason for finding in report.findings if finding.verdict == "regressed" and not finding.blocks_release),
+        metric=found.metric if found else "",
         report=report,
     )
 
@@ -105,7 +112,7 @@ def _row(page: Page, comparison: Comparison, cell: Compared, lost: frozenset[str
 def _missing(name: str) -> Row:
     workload, _, detail = name.partition(" ")
     report = CellReport(cell=name, verdict=Verdict.INCONCLUSIVE, findings=(), baseline_status="", candidate_status="")
-    return Row(kind="lost", workload=workload, detail=detail, place=None, time=None, reasons=("the candidate does not have it",), warnings=(), report=report)
+    return Row(kind="lost", workload=workload, detail=detail, place=None, time=None, reasons=("the candidate does not have it",), warnings=(), metric="", report=report)
 
 
 def _kind(comparison: Comparison, cell: Compared, lost: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ from reports.page.assets import assets
 from reports.page.forest import KINDS, ROWS, forest
 from reports.page.model import Line, Page
 from reports.page.payload import blocks
-from reports.page.totals import parts
+from reports.page.totals_parts import parts
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (

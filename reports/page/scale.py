@@ -11,6 +11,9 @@ RATIO_TICKS = (1.005, 1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0
 TICKS_PER_SIDE = 3
 NARROWEST, WIDEST = 1.03, 100.0
 """Ends of an axis of ratios: noise of half a percent is not drawn as large as the page, and one absurd ratio does not hide all others."""
+DIGITS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0), tuple(1 + step / 10 for step in range(90)))
+"""Of ticks between two powers of ten, the roundest first."""
+FEWEST_TICKS, MOST_TICKS = 3, 8
 ROOM = 1.1
 """Of the logarithm of the farthest number, so that it is not at the very edge."""
 
@@ -59,6 +62,9 @@ def of_amounts(values: Iterable[float], start: float, end: float) -> Axis:
     middle, reach = math.sqrt(min(found) * max(found)), max(math.sqrt(max(found) / min(found)), 1.2)
     low, high = middle / reach**ROOM, middle * reach**ROOM
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [digit * 10.0**power for power in powers for digit in (1, 2, 5) if low <= digit * 10.0**power <= high]
-    coarse = [10.0**power for power in powers if low <= 10.0**power <= high]
-    return Axis(low=low, high=high, start=start, end=end, named=tuple(fine if len(fine) <= 8 else coarse))
+    # The roundest numbers of which there are enough.
+    for digits in DIGITS:
+        named = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
+        if len(named) >= FEWEST_TICKS:
+            break
+    return Axis(low=low, high=high, start=start, end=end, named=tuple(named[:: math.ceil(len(named) / MOST_TICKS) or 1]))

@@ -114,6 +114,10 @@ export function compile(rows) {
   return panel("Compiling", "From empty caches, and from those that the first process left.", bars.length ? drawn("compiling", stacked(bars, duration)) : "", about);
 }
 
+function watts(value) {
+  return known(value) ? `${value.toPrecision(3)}\u202fW` : "";
+}
+
 function minus(whole, part) {
   return known(whole) && known(part) ? Math.max(0, whole - part) : whole;
 }

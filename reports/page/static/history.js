@@ -4,7 +4,7 @@ import { byId, element } from "./dom.js";
 import { duration } from "./numbers.js";
 import { replace } from "./state.js";
 
-const COLOURS = ["--accent", "--worse", "--better", "--unsure", "--lost", "--same"];
+const COLOURS = ["--line1", "--line2", "--line3", "--line4", "--line5", "--line6"];
 const SHAPES = [[], [6, 4], [2, 3]];
 const LISTED = 400;
 
@@ -91,7 +91,7 @@ export function draw() {
     data.push(pick(series.seconds[place]), pick(series.high[place]), pick(series.low[place]));
     const dash = SHAPES[Math.floor(index / COLOURS.length) % SHAPES.length];
     shown.push(
-      { label: label(place), stroke, width: 2, dash, spanGaps: true, points: { show: true, size: 7, fill: stroke }, value: (_, value) => duration(value) || "none" },
+      { label: label(place), stroke, width: 2, dash, spanGaps: true, points: { show: true, size: 7, fill: stroke }, value: (_, value) => duration(value) },
       { label: "high", show: true, stroke: "transparent", points: { show: false } },
       { label: "low", show: true, stroke: "transparent", points: { show: false } },
     );
@@ -142,6 +142,7 @@ function mark(self, steps, used) {
   const { ctx: context, bbox } = self;
   context.save();
   context.font = `${11 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
+  context.textAlign = "left";
   for (const step of steps) {
     const [before, after] = [used.indexOf(step.before), used.indexOf(step.point)];
     const x = self.valToPos((before + after) / 2, "x", true);

@@ -89,6 +89,7 @@ function chosenColumns() {
 
 function build() {
   const chosen = chosenColumns();
+  byId("table").classList.toggle("long-names", images.some((image) => image.name.length > 24));
   headings = heading();
   const [field, direction] = (options.sort ?? "").split(" ");
   const height = Math.max(320, Math.min(innerHeight - byId("table").getBoundingClientRect().top - 90, ROW_HEIGHT * lineCount + 90));

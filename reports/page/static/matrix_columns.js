@@ -107,7 +107,7 @@ export function definitions(metric, over, chosen) {
   const groups = images
     .map((image, index) => ({ image, leaves: chosen.filter((column) => columns[column].image === index).map(leaf) }))
     .filter((group) => group.leaves.length)
-    .map((group) => ({ title: group.image.name, titleFormatter: () => document.createTextNode(group.image.name), columns: group.leaves }));
+    .map((group) => ({ title: group.image.name, titleFormatter: () => element("span", { class: "group-name", title: group.image.name }, group.image.name), columns: group.leaves }));
   const narrow = innerWidth < 700;
   return [
     {
