@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,8 @@ Parser = Callable[[Mapping[str, str], Path], Row]
 Line = tuple[int, str]
 Columns = dict[str, Sequence[object]]
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Row)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Row)}
+_ANCESTOR_SUITES = ("torchbench", "huggingface", "timm")
 _ANCESTOR_STATUS = {"eager_1st_run_fail": Status.EAGER_FAIL_TO_RUN, "eager_2nd_run_fail": Status.EAGER_FAIL_TO_RUN}
 
 
@@ -120,9 +122,7 @@ def _columns(lines: Sequence[str], header: list[str]) -> Columns:
     # A line has at least one row's beginning, so as many rows as lines are a row each.
     if len(rows) != len(lines) or any(len(row) != len(header) for row in rows):
         raise ValueError("a line has more or fewer fields than the header")
-    found: Columns = {
-        name: _values(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True) if name in _DEFAULTS
-    }
+    found: Columns = {name: _values(name, texts) for name, texts in zip(header, zip(*rows, strict=True), strict=True) if name in _DEFAULTS}
     if not all(found["name"]) or not all(map(Status.is_known, set(map(str, found["status"])))):
         raise ValueError("a row has no name, or an unknown status")
     return found
@@ -186,7 +186,7 @@ def _parse_ours(fields: Mapping[str, str], path: Path) -> Row:
 
 
 def _parse_ancestor(fields: Mapping[str, str], path: Path) -> Row:
-    """A row of the ancestor's CSV. It says nothing of image, mode or precision; its file name usually does."""
+    """A row of the ancestor's CSV. It says nothing of image, suite, mode or precision; its file name usually does."""
     stem = path.stem
     words = re.split(r"[_-]", stem)
     known = {column: fields[column] for column in ANCESTOR_COLUMNS if column in fields}
@@ -207,6 +207,7 @@ def _parse_ancestor(fields: Mapping[str, str], path: Path) -> Row:
         row,
         image=stem,
         cell=f"{row.name} {row.dev}",
+        suite=next((word for word in _ANCESTOR_SUITES if word in words), ""),
         mode=next((word for word in ("inference", "training") if word in words), ""),
         precision=next((word for word in ("float32", "float16", "bfloat16", "amp") if word in words), ""),
         planned_batch_size=row.batch_size,

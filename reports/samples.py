@@ -57,7 +57,7 @@ def _quickly(file: Path) -> pd.DataFrame:
     return pd.read_csv(
         io.BytesIO(whole),
         usecols=list(READ),
-        dtype=_KINDS | dict.fromkeys(_TEXTS, "category"),  # type: ignore[arg-type]  # the stubs want literals
+        dtype=_KINDS | dict.fromkeys(_TEXTS, "category"),
         keep_default_na=False,
         na_values={"seconds": [""]},
         encoding_errors="replace",

@@ -7,7 +7,7 @@ import enum
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,5 +80,5 @@ def without(value: Any, *left_out: str) -> str:
 
 
 @functools.cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(kind))
+def _names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(kind))  # type: ignore[arg-type]  # a class is hashable, and the cache is of these

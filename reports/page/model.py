@@ -78,14 +78,17 @@ class ImageFacts:
     python: str
     packages: Mapping[str, str]
     machine: int | None
+    machine_facts: tuple[tuple[str, str], ...] = ()
+    """All that its first launch said of where it ran, what may change on one machine too: driver, kernel, ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """Of two images' environments."""
 
-    baseline: int
-    candidate: int
+    baseline: int | None
+    """None where no row is of that image."""
+    candidate: int | None
     changes: tuple[Change, ...]
     machine: tuple[Change, ...] = ()
     """What differs between the machines."""
@@ -237,7 +240,8 @@ class Compared:
     """Its entries."""
     candidate: int | None
     lean: str
-    """Where there is no verdict of a gate: ``slower`` or ``faster`` where the interval excludes 1, else empty. It is no verdict."""
+    """Where there is no verdict of a gate: ``slower`` or ``faster`` where the interval excludes 1, ``fails`` or ``passes`` where only the baseline or
+    only the candidate passes, else empty. It is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,9 +378,9 @@ class Step:
     ratio: float
     """New over old."""
     p: float
-    """After the adjustments for all places it could have been at, and all series."""
-    changes: tuple[Change, ...]
-    """What differs between the images on both sides of it."""
+    """For all places it could have been at together; the series are accounted for by what is listed at all."""
+    difference: int
+    """Of the images on both sides of it: its place in ``History.differences``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -399,6 +403,7 @@ class History:
     high: Floats
     steps: tuple[Step, ...]
     """Largest first."""
+    differences: tuple[Difference, ...]
     note: str
     """Why there is none, or what steps were looked for with."""
 

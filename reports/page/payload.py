@@ -13,15 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.records import INTEGER_COLUMNS
+from harness.records import INTEGER_COLUMNS, one_line
 from reports.gate.report import CellReport, Finding
 from reports.page import encode
-from reports.page.model import Comparison, Floats, History, Indices, Matrix, Page, Samples, Words
+from reports.page.columns import floats_of, words_of
+from reports.page.model import Comparison, History, Indices, Matrix, Page, Samples, Words
 
 SCHEMA = 1
 ROWS_OF_A_DRAWER = 200
 """About as many: lines are not divided."""
 DETAIL_DIGITS = 6
+REASON_CHARACTERS = 200
 JSON, GZIP = "application/json", "application/gzip+base64"
 GZIP_FRAMING = 31
 """zlib's number for a window of 32 KiB in gzip's framing."""
@@ -64,6 +66,7 @@ def _about(page: Page) -> str:
     found["columns"] = encode.plain(page.matrix.columns)
     found["comparisons"] = encode.array(encode.without(comparison, "cells") for comparison in page.comparisons)
     found["points"], found["steps"] = encode.plain(page.history.points), encode.plain(page.history.steps)
+    found["step_differences"] = encode.plain(page.history.differences)
     found["history_note"] = encode.plain(page.history.note)
     return encode.mapping(found)
 
@@ -73,12 +76,20 @@ def _matrix(matrix: Matrix, first_lines: Indices) -> str:
     axes = ("suite", "workload", "device", "mode", "precision", "shapes")
     found = {name: encode.column(words_of([getattr(line, name) for line in lines])) for name in axes}
     found["batch_size"] = encode.plain([line.batch_size for line in lines])
-    names = ("line", "column", "status", "reason", "warnings", "launches", "passed", "interval_of")
+    names = ("line", "column", "status", "warnings", "launches", "passed", "interval_of")
     about = {name: encode.column(getattr(entries, name)) for name in names}
-    about["numbers"] = encode.mapping({name: encode.column(values) for name, values in entries.numbers.items() if np.isfinite(values).any()})
+    about["reason"] = encode.column(_shortened(entries.reason))
+    about["numbers"] = encode.mapping(
+        {name: encode.column(values) for name, values in entries.numbers.items() if np.isfinite(values).any()}
+    )
     return encode.mapping(
         {"lines": encode.mapping(found), "entries": encode.mapping(about), "drawers": encode.array(encode.numbers(first_lines))}
     )
+
+
+def _shortened(reasons: Words) -> Words:
+    """Of an entry, as the matrix shows them; a cell's drawer has all of it."""
+    return Words(words=tuple(one_line(word, REASON_CHARACTERS) for word in reasons.words), codes=reasons.codes)
 
 
 def lead(report: CellReport) -> Finding | None:
@@ -109,7 +120,7 @@ def _compared(comparison: Comparison) -> str:
         "clock": encode.column(words_of([finding.clock if finding else "" for finding in times])),
     }
     for name in ("ratio", "low", "high", "p", "baseline", "candidate"):
-        found[name] = encode.column(_floats([getattr(finding, name) if finding else None for finding in times]))
+        found[name] = encode.column(floats_of([getattr(finding, name) if finding else None for finding in times]))
     found["blocks"] = encode.plain([finding.blocks if finding else 0 for finding in times])
     return encode.mapping(found)
 
@@ -134,7 +145,7 @@ def _drawers(page: Page, first_lines: Indices) -> Iterator[Block]:
     texts = _texts(matrix)
     line_of_row = matrix.entries.line[rows.entry]
     findings = _findings_by_line(page)
-    ends = [*first_lines[1:].tolist(), len(matrix.lines)]
+    ends = [*first_lines[1:].tolist(), len(matrix.lines)][: len(first_lines)]
     offsets = np.concatenate([[0], np.cumsum(samples.count)])
     for index, (first, end) in enumerate(zip(first_lines.tolist(), ends, strict=True)):
         row, row_end = np.searchsorted(line_of_row, [first, end]).tolist()
@@ -192,17 +203,6 @@ def _findings_by_line(page: Page) -> dict[int, list[str]]:
 def _words(values: Words) -> list[str]:
     texts = [encode.text(word) for word in values.words]
     return [texts[code] for code in values.codes.tolist()]
-
-
-def words_of(texts: list[str]) -> Words:
-    """A column of texts, in the order in which they first come."""
-    places: dict[str, int] = {}
-    codes = [places.setdefault(text, len(places)) for text in texts]
-    return Words(words=tuple(places), codes=np.array(codes, dtype=np.int64))
-
-
-def _floats(values: list[float | None]) -> Floats:
-    return np.array(values, dtype=np.float64)
 
 
 def _packed(text: str, data: bytes) -> str:
