@@ -86,6 +86,13 @@ def assets() -> Assets:
     )
 
 
+def live_assets() -> tuple[str, str, str]:
+    """Style, script and policy of the frame around a page that is served: it may ask its own server, and nobody else."""
+    style = "\n".join((STATIC / file).read_text(encoding="utf-8") for file in ("tokens.css", "base.css", "live.css"))
+    script = (STATIC / "live.js").read_text(encoding="utf-8")
+    return style, script, f"{policy((script,), (style,))}; connect-src 'self'; frame-src 'self'"
+
+
 def joined(modules: Mapping[str, str]) -> str:
     """Modules as one, in their order: a page from a file may import nothing. Each is a function that gives what it exports, and runs once.
 
@@ -98,7 +105,7 @@ def joined(modules: Mapping[str, str]) -> str:
             raise ValueError(f"{file} imports {', '.join(missing)}, which does not come before it")
         exported = ", ".join(found["name"] for found in _EXPORT.finditer(text))
         body = _EXPORT.sub(r"\g<kind> \g<name>", _IMPORT.sub(_taken, text))
-        parts.append(f'modules["{file}"] = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();')
+        parts.append(f'modules["{file}"] = await (async () => {{\n{body}\nreturn {{ {exported} }};\n}})();')
     return "\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from reports.page.scale import Axis, of_ratios
 
 ROWS = 300
 """Of a forest plot; what is worst comes first, and the matrix has all."""
-WIDTH = 380.0
+WIDTH = 340.0
 """Of a row's drawing, and what is left free at its sides."""
 SIDE = 14.0
 TIMES = ("latency", "image_time")
@@ -58,6 +59,8 @@ class Forest:
     rows: tuple[Row, ...]
     """The first ones."""
     total: int
+    common: str
+    """The last words of the details that all rows share, and that need not be said in each."""
     axis: Axis
     lists: tuple[tuple[str, tuple[Row, ...]], ...]
     """(kind, rows), without those that nothing is to be said of."""
@@ -80,10 +83,19 @@ def forest(page: Page, comparison: Comparison) -> Forest:
         comparison=comparison,
         rows=tuple(shown),
         total=len(rows),
+        common=" ".join(_common([row.detail.split() for row in rows])),
         axis=of_ratios(bounds, SIDE, WIDTH - SIDE),
         lists=tuple((kind, tuple(found)) for kind in LISTED if (found := [row for row in rows if row.kind == kind])),
         tally=tuple((kind, counted[kind]) for kind in KINDS if counted[kind]),
     )
+
+
+def _common(details: Sequence[Sequence[str]]) -> list[str]:
+    """The longest ending of them all; empty for a single one, which says all of itself."""
+    if len(details) < 2:
+        return []
+    shared = itertools.takewhile(lambda words: len(set(words)) == 1, zip(*(reversed(words) for words in details), strict=False))
+    return [words[0] for words in shared][::-1]
 
 
 def _near(bound: float | None, time: Finding) -> float | None:

@@ -1,7 +1,7 @@
 // One cell: what is known of it at once, and its rows and samples when it is opened.
 import { again, compile, drawn, evidence, judged, machine, memory, panel, problems, results, table } from "./cell_parts.js";
-import { ecdf, key, launches, strip } from "./charts.js";
-import { columns, detail, entryAt, findColumn, findLine, lineCount, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { ecdf, key, launches, offAxis, strip } from "./charts.js";
+import { columns, detail, entryAt, findColumn, findLine, lineCount, named, number, page, passed, status, unpack, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { sign, tint } from "./matrix_columns.js";
 import { duration, known, ratio } from "./numbers.js";
@@ -23,7 +23,8 @@ export async function show(options) {
   place(about, element("p", { class: "empty", role: "status" }, "Opening its samples"));
   try {
     const found = await open(line, entry);
-    if (turn === latest) place(about, ...panels(line, entry, found));
+    const compared = (await unpack("bm-compare")).about;
+    if (turn === latest) place(about, ...panels(entry, found, compared));
   } catch (error) {
     if (turn === latest) place(about, nothing(`Its samples do not open: ${error.message}. A browser of 2023 or newer reads them.`));
   }
@@ -61,27 +62,18 @@ function siblings(line, chosen) {
   return element("nav", { class: "siblings", "aria-label": "The same workload elsewhere" }, links, element("div", { class: "beside" }, step(line - 1, "Previous"), step(line + 1, "Next")));
 }
 
-function panels(line, entry, { rows, series, replay, compared }) {
+function panels(entry, { rows, series, replay, compared }, cells) {
   const good = rows.filter((row) => row.status === "pass");
-  const here = compared.filter(({ comparison, place }) => page.comparisons[comparison] && concerns(comparison, place, entry));
+  const here = compared.filter(({ comparison, place }) => cells[comparison].baseline_entry[place] === entry || cells[comparison].candidate_entry[place] === entry);
   return [
     problems(rows, warnings(entry)),
     results(good),
     series.length ? samplePanels(series) : null,
-    good.length ? between(good) : null,
-    element("div", { class: "columns" }, [compile(good), memory(good), machine(good), evidence(rows)].filter(Boolean)),
+    element("div", { class: "columns" }, [between(good), compile(good), memory(good), machine(good), evidence(rows)].filter(Boolean)),
     judged(here, page.comparisons),
     table(rows),
     again(replay),
   ];
-}
-
-let compareEntries = null;
-
-function concerns(comparison, index, entry) {
-  compareEntries ??= JSON.parse(byId("bm-compare").textContent);
-  const found = compareEntries[comparison];
-  return found.baseline_entry[index] === entry || found.candidate_entry[index] === entry;
 }
 
 const CLOCKS = ["device", "host", "graph"];
@@ -98,7 +90,7 @@ function samplePanels(series) {
     const variants = ["eager", "backend"].filter((variant) => of.some((one) => one.variant === variant));
     holder.replaceChildren(
       element("div", { class: "columns" }, [
-        panel("Samples by launch", `${total} samples, in the order in which they were taken.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
+        panel("Samples by launch", `${total} samples, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} are off the axis, at its end` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
         panel("Distribution", variants.map((variant) => `${variant}: median ${duration(median(of.flatMap((one) => (one.variant === variant ? one.seconds : []))))}`).join("; "), drawn(`distribution-${clock}`, ecdf(of)), key(...variants)),
       ]),
     );

@@ -31,7 +31,7 @@ export function strip(series) {
   const launches = [...new Set(series.map((one) => one.launch))].sort((a, b) => a - b);
   const height = 300;
   const bottom = height - 34;
-  const time = linear(...range(series.flatMap((one) => one.seconds)), bottom, 10);
+  const time = linear(...range(series.flatMap((one) => one.seconds), 0.06, true), bottom, 10);
   const slot = (WIDTH - LEFT - 8) / launches.length;
   const dot = Math.max(1.4, Math.min(3, slot / 40));
   const parts = [upward(time, LEFT, WIDTH - 8, duration, 5)];
@@ -53,7 +53,8 @@ function column(one, left, width, time, dot) {
     "g",
     { class: one.variant },
     one.seconds.map((seconds, index) => {
-      const [x, y] = [place(index), time.place(seconds)];
+      const [x, y] = [place(index), time.place(Math.min(Math.max(seconds, time.low), time.high))];
+      if (seconds > time.high || seconds < time.low) return beyond(x, y, seconds, one.marks[index], seconds > time.high ? -1 : 1);
       if (!one.marks[index]) return drawing("circle", { class: "sample", cx: x.toFixed(1), cy: y.toFixed(1), r: dot.toFixed(1) });
       const cross = drawing("path", { class: "marked", d: `M${(x - 3).toFixed(1)} ${(y - 3).toFixed(1)}l6 6m0 -6l-6 6` });
       cross.append(drawing("title", {}, `${one.marks[index]}: ${duration(seconds)}`));
@@ -63,11 +64,24 @@ function column(one, left, width, time, dot) {
   );
 }
 
+/** A sample that is off the axis, at its end. */
+function beyond(x, y, seconds, mark, direction) {
+  const arrow = drawing("path", { class: mark ? "marked" : "off", d: `M${(x - 3).toFixed(1)} ${(y + 2 * direction * -1).toFixed(1)}h6l-3 ${5 * direction}z` });
+  arrow.append(drawing("title", {}, `${mark ? `${mark}: ` : ""}${duration(seconds)}, off the axis`));
+  return arrow;
+}
+
+/** How many samples are off the axis of `strip`. */
+export function offAxis(series) {
+  const [low, high] = range(series.flatMap((one) => one.seconds), 0.06, true);
+  return series.reduce((sum, one) => sum + one.seconds.filter((seconds) => seconds < low || seconds > high).length, 0);
+}
+
 /** The share of samples that are as fast, over all launches. */
 export function ecdf(series) {
   const height = 300;
   const bottom = height - 34;
-  const time = linear(...range(series.flatMap((one) => one.seconds)), 44, WIDTH - 12);
+  const time = linear(...range(series.flatMap((one) => one.seconds), 0.02, true), 44, WIDTH - 12);
   const share = linear(0, 1, bottom, 10);
   const parts = [
     across(time, 10, bottom, duration, 6),
@@ -80,7 +94,7 @@ export function ecdf(series) {
   for (const variant of VARIANTS) {
     const values = series.flatMap((one) => (one.variant === variant ? one.seconds : [])).sort((a, b) => a - b);
     if (!values.length) continue;
-    const steps = values.map((value, index) => `H${time.place(value).toFixed(1)}V${share.place((index + 1) / values.length).toFixed(1)}`);
+    const steps = values.filter((value) => value <= time.high).map((value, index) => `H${time.place(Math.max(value, time.low)).toFixed(1)}V${share.place((index + 1) / values.length).toFixed(1)}`);
     parts.push(drawing("path", { class: `curve ${variant}`, d: `M44 ${bottom}${steps.join("")}H${WIDTH - 12}` }));
   }
   return figure("ecdf", height, "Distribution of all samples, eager and backend", parts);

@@ -2,7 +2,24 @@
 import { byId, embedded } from "./dom.js";
 
 export const page = embedded("bm-page");
-const matrix = embedded("bm-matrix");
+const unpacked = new Map();
+
+/** A packed block: its JSON, and the numbers behind it. Decoded once. */
+export function unpack(id) {
+  if (!unpacked.has(id)) unpacked.set(id, decode(byId(id).textContent));
+  return unpacked.get(id);
+}
+
+async function decode(text) {
+  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const buffer = await new Response(stream).arrayBuffer();
+  const length = new DataView(buffer).getUint32(0, true);
+  const about = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { about, deviations: new Int16Array(buffer, 4 + length + (length % 2)) };
+}
+
+const matrix = (await unpack("bm-matrix")).about;
 export const columns = page.columns;
 export const images = page.images;
 export const entries = matrix.entries;
@@ -28,7 +45,23 @@ export function detail(line) {
   const words = ["device", "mode", "precision", "shapes"].map((name) => axis(name, line)).filter(Boolean);
   const batch = matrix.lines.batch_size[line];
   if (batch !== null) words.push(`batch=${batch}`);
+  const number = matrix.lines.number[line];
+  if (number > 1) words.push(`(${number})`);
   return words.join(" ");
+}
+
+/** Of the detail, what is not the same in all lines. */
+export function brief(line) {
+  const words = ["device", "mode", "precision", "shapes"].filter((name) => matrix.lines[name].words.length > 1).map((name) => axis(name, line));
+  const batch = matrix.lines.batch_size[line];
+  if (batch !== null) words.push(`batch=${batch}`);
+  if (matrix.lines.number[line] > 1) words.push(`(${matrix.lines.number[line]})`);
+  return words.filter(Boolean).join(" ");
+}
+
+/** What is the same in all lines. */
+export function common() {
+  return ["device", "mode", "precision", "shapes"].flatMap((name) => (matrix.lines[name].words.length === 1 ? matrix.lines[name].words : [])).filter(Boolean).join(" ");
 }
 
 /** Texts of an axis that some line has, in their order. */
@@ -98,21 +131,4 @@ export function drawerOf(line) {
     else high = middle - 1;
   }
   return low;
-}
-
-const unpacked = new Map();
-
-/** A packed block: its JSON, and the numbers behind it. Decoded once. */
-export function unpack(id) {
-  if (!unpacked.has(id)) unpacked.set(id, decode(byId(id).textContent));
-  return unpacked.get(id);
-}
-
-async function decode(text) {
-  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const buffer = await new Response(stream).arrayBuffer();
-  const length = new DataView(buffer).getUint32(0, true);
-  const about = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  return { about, deviations: new Int16Array(buffer, 4 + length + (length % 2)) };
 }

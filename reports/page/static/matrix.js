@@ -1,5 +1,5 @@
 // The matrix: a big table, and filters that are in the address.
-import { axis, choices, columnBackend, columns, detail, entries, entryAt, images, lineCount, page, status, warnings, workload } from "./data.js";
+import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, images, lineCount, page, status, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { EAGER, better, definitions, metrics } from "./matrix_columns.js";
 import { count, known } from "./numbers.js";
@@ -154,7 +154,7 @@ function filter() {
   }
   if (left === lineCount) table.clearFilter();
   else table.setFilter((row) => keep[row.line] === 1);
-  byId("matrix-count").textContent = `${left === lineCount ? count(left) : `${count(left)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}`;
+  byId("matrix-count").textContent = `${left === lineCount ? count(left) : `${count(left)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}${common() ? `, all ${common()}` : ""}`;
 }
 
 function fits(entry) {

@@ -1,5 +1,5 @@
 // What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
-import { columnBackend, columns, detail, entries, entryAt, images, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { brief, columnBackend, columns, detail, entries, entryAt, images, named, number, page, passed, status, warnings, workload } from "./data.js";
 import { element } from "./dom.js";
 import { byUnit, known, ratio } from "./numbers.js";
 import { address } from "./state.js";
@@ -119,7 +119,7 @@ export function definitions(metric, over, chosen) {
       sorter: (a, b, first, second) => first.getData().line - second.getData().line || 0,
       formatter: (cell) => {
         const { line } = cell.getRow().getData();
-        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, workload(line)), " ", element("span", {}, detail(line)));
+        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, workload(line)), " ", element("span", {}, brief(line)));
       },
     },
     ...groups,

@@ -1,3 +1,6 @@
+// Of the width of the middle 90 %: what is farther from it than this is an outlier.
+const FAR = 1.5;
+
 // Linear axes for what is drawn here; those of ratios are in scale.py.
 
 export function linear(low, high, start, end) {
@@ -16,11 +19,16 @@ function ticks(low, high, count) {
   return found;
 }
 
-/** Of values, with some room; one far outlier in a thousand may be beyond. */
-export function range(values, room = 0.06) {
+/** Of values, with some room. With `most`, an axis on which most of them can be told apart: what is far outside is drawn at its end. */
+export function range(values, room = 0.06, most = false) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   if (!sorted.length) return [0, 1];
-  const [low, high] = [sorted[0], sorted.at(-1)];
+  let [low, high] = [sorted[0], sorted.at(-1)];
+  if (most) {
+    const at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+    const reach = FAR * (at(0.95) - at(0.05));
+    [low, high] = [Math.max(low, at(0.05) - reach), Math.min(high, at(0.95) + reach)];
+  }
   const margin = (high - low || Math.abs(high) * 0.02 || 1) * room;
   return [low - margin, high + margin];
 }
