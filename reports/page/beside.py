@@ -168,16 +168,16 @@ def _finding(place: int, ratios: _Ratios, by_device: bool, shown: Sequence[float
 
 
 def _sentence(ratio: float | None, bounds: Sequence[float | None], launches: int, *, in_turns: bool, why_not: str) -> str:
+    """Without the numbers: they are beside it, and thousands of cells have few such sentences."""
     if ratio is None:
         return "no launch has times of both images: inconclusive"
     kind = "paired launch" if in_turns else "launch"
     counted = wording.counted(launches, kind, f"{kind}es") + ("" if in_turns else " of each, in two runs")
-    interval = wording.interval(*bounds)
     if why_not:
-        return f"{wording.effect(ratio)}; {why_not}: inconclusive"
-    if not interval:
-        return f"{wording.effect(ratio)}, {counted}: too few for an interval, which takes {FEWEST_LAUNCHES}: inconclusive"
-    return f"{wording.effect(ratio)} ({wording.level(ALPHA)} interval {interval}), {counted}; not judged by a gate: inconclusive"
+        return f"{why_not}: inconclusive"
+    if bounds[0] is None and bounds[1] is None:
+        return f"{counted}: too few for an interval, which takes {FEWEST_LAUNCHES}: inconclusive"
+    return f"{counted}; not judged by a gate: inconclusive"
 
 
 def _status_finding(was: str, now: str, reason: str) -> Finding:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 import json
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ def numbers(values: NDArray[Any], digits: int = SHOWN_DIGITS) -> list[str]:
 
 def counts(values: NDArray[np.float64]) -> list[str]:
     """Whole numbers that may be missing."""
-    return ["%d" % value if math.isfinite(value) else "null" for value in values.tolist()]
+    return [str(int(value)) if math.isfinite(value) else "null" for value in values.tolist()]
 
 
 def array(items: Iterable[str]) -> str:
@@ -55,14 +54,14 @@ def text(value: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """Of dataclasses and what they hold, field by field under their own names; numbers in full."""
+    """Of dataclasses and what they hold, field by field under their own names."""
     kind = type(value)
     if value is None or kind in (bool, int):
         return json.dumps(value)
     if kind is str:
         return text(value)
     if kind is float:
-        return repr(value) if math.isfinite(value) else "null"
+        return f"{value:.{SHOWN_DIGITS}g}" if math.isfinite(value) else "null"
     if kind in (tuple, list):
         return array(map(plain, value))
     if isinstance(value, (np.ndarray, Words)):
@@ -79,6 +78,11 @@ def without(value: Any, *left_out: str) -> str:
     return mapping({name: plain(getattr(value, name)) for name in _names(type(value)) if name not in left_out})
 
 
-@functools.cache
-def _names(kind: Hashable) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(kind))  # type: ignore[arg-type]  # a class is hashable, and the cache is of these
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(item.name for item in dataclasses.fields(kind))
+    return _NAMES[kind]
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
+"""Of the fields of a class: asked for ten thousand times."""

@@ -33,6 +33,9 @@ MEDIANS: Mapping[str, str] = {
     "warm_compile_seconds": "warm_compilation_seconds",
     "memory_ratio": "compression_ratio",
     "joules": "backend_joules",
+    "eager_joules": "eager_joules",
+    "eager_limit_share": "eager_limit_share",
+    "eager_error": "eager_error",
     "limit_share": "backend_limit_share",
     "break_even_calls": "break_even_calls",
     "graph_breaks": "graph_breaks",
@@ -102,7 +105,8 @@ def host_seconds(table: pd.DataFrame) -> Floats:
 def _numbers(table: pd.DataFrame, entry: Indices, count: int) -> dict[str, Floats]:
     found = {metric: medians_by(_column(table, column), entry, count) for metric, column in MEDIANS.items()}
     found["host_seconds"] = medians_by(host_seconds(table), entry, count)
-    found["peak_bytes"] = GIGABYTE * medians_by(_column(table, "dynamo_peak_mem"), entry, count)
+    for metric, column in (("peak_bytes", "dynamo_peak_mem"), ("eager_peak_bytes", "eager_peak_mem")):
+        found[metric] = GIGABYTE * medians_by(_column(table, column), entry, count)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import pandas as pd
 from matrix.provenance import GATE
 from reports.load import SOURCE, Source
 from reports.manifest import entries, mapping
-from reports.page.model import Column, Indices, Line
+from reports.page.model import Column, Entries, Indices, Line
 
-LINE_KEY = ["suite", "name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
+LINE_KEY = ["name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
 """What makes two rows comparable: everything of a cell but the backend."""
 IMAGE_KEY = [SOURCE, "image", "side"]
 COLUMN_KEY = [*IMAGE_KEY, "backend", "options"]
@@ -86,6 +87,13 @@ def lay_out(table: pd.DataFrame, sources: Sequence[Source]) -> Layout:
     )
 
 
+def entry_table(entries: Entries, lines: int, columns: int) -> Indices:
+    """Entries by line and column, -1 where there is none."""
+    found = np.full((lines, columns), -1, dtype=np.int64)
+    found[entries.line, entries.column] = np.arange(len(entries.line))
+    return found
+
+
 def _about_launches(table: pd.DataFrame, sources: Sequence[Source]) -> tuple[list[str], list[str], list[int]]:
     """Of every row: the side, where its run compares an image with itself, its role and its block."""
     about = {source.name: _launches(source) for source in sources}
@@ -139,13 +147,28 @@ def _images(table: pd.DataFrame, sources: Sequence[Source]) -> tuple[ImageKey, .
 
 def _lines(table: pd.DataFrame) -> tuple[tuple[Line, ...], Indices]:
     codes, keys = _grouped(table, LINE_KEY)
-    suites = {suite: place for place, suite in enumerate(dict.fromkeys(key[0] for key in keys))}
-    order = sorted(range(len(keys)), key=lambda place: suites[keys[place][0]])
-    return tuple(_line(keys[place]) for place in order), _renumbered(codes, order)
+    # A file of the ancestor's may not say what another one does.
+    suites = dict[int, str]()
+    for code, suite in zip(codes.tolist(), table["suite"], strict=True):
+        suites[code] = suites.get(code) or suite
+    ranks = {suite: place for place, suite in enumerate(dict.fromkeys(suites[place] for place in range(len(keys))))}
+    order = sorted(range(len(keys)), key=lambda place: ranks[suites[place]])
+    return _numbered([_line(suites[place], keys[place]) for place in order]), _renumbered(codes, order)
 
 
-def _line(key: Group) -> Line:
-    suite, workload, device, mode, precision, shapes = map(str, key[:-1])
+def _numbered(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Lines that read the same, told apart."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for line in lines:
+        key = line.workload, line.detail
+        seen[key] += 1
+        found.append(line if seen[key] == 1 else dataclasses.replace(line, number=seen[key]))
+    return tuple(found)
+
+
+def _line(suite: str, key: Group) -> Line:
+    workload, device, mode, precision, shapes = map(str, key[:-1])
     size = float(str(key[-1]))
     return Line(
         suite=suite,
@@ -165,7 +188,9 @@ def _columns(table: pd.DataFrame, images: Sequence[ImageKey], sources: Sequence[
     backends = {key: place for place, key in enumerate(dict.fromkeys(key[3:] for key in keys))}
     order = sorted(range(len(keys)), key=lambda place: (places[_image_of(keys[place])], backends[keys[place][3:]]))
     numbers = _renumbered(codes, order)
-    counts = {number: statuses.value_counts() for number, statuses in table["status"].groupby(numbers)}
+    counts = [Counter[str]() for _ in order]
+    for number, status in zip(numbers.tolist(), table["status"], strict=True):
+        counts[number][status] += 1
     of_images = [places[_image_of(keys[place])] for place in order]
     labels = _told_apart(
         [
@@ -180,7 +205,7 @@ def _columns(table: pd.DataFrame, images: Sequence[ImageKey], sources: Sequence[
             image=of_images[number],
             backend=str(keys[place][3]),
             options=str(keys[place][4]),
-            statuses=tuple((str(status), int(count)) for status, count in counts[number].items()),
+            statuses=tuple(counts[number].most_common()),
         )
         for number, place in enumerate(order)
     )
@@ -192,14 +217,19 @@ def _image_of(key: Group) -> tuple[str, str, str]:
 
 
 def _told_apart(names: Sequence[str], sources: Sequence[str]) -> list[str]:
-    """Names, each with its source where it takes that."""
+    """Names, each with its source where it takes that, and with a number where that is not enough."""
     often = Counter(names)
-    return [name if often[name] == 1 else f"{source}: {name}" for name, source in zip(names, sources, strict=True)]
+    found = [name if often[name] == 1 else f"{source}: {name}" for name, source in zip(names, sources, strict=True)]
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(found):
+        seen[name] += 1
+        found[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return found
 
 
 def _grouped(table: pd.DataFrame, key: list[str]) -> tuple[Indices, list[Group]]:
     """(number of each row's group, keys of the groups), in the order in which they come."""
-    codes: Indices = table.groupby(key, sort=False, dropna=False).ngroup().to_numpy(dtype=np.int64)
+    codes = np.asarray(table.groupby(key, sort=False, dropna=False).ngroup(), dtype=np.int64)
     _, first = np.unique(codes, return_index=True)
     return codes, list(table[key].iloc[first].itertuples(index=False, name=None))
 

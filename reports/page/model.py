@@ -101,6 +101,7 @@ class Column:
     """An image x a backend with its options."""
 
     label: str
+    """No other column's."""
     image: int
     backend: str
     options: str
@@ -119,12 +120,16 @@ class Line:
     precision: str
     shapes: str
     batch_size: int | None
+    number: int = 1
+    """Of lines that would read the same: which."""
 
     @property
     def detail(self) -> str:
-        """All but the workload, in one text."""
+        """All but the workload, in one text: a line's workload and this are no other line's."""
         words = [word for word in (self.device, self.mode, self.precision, self.shapes) if word]
-        return " ".join([*words, f"batch={self.batch_size}"] if self.batch_size is not None else words)
+        words += [f"batch={self.batch_size}"] if self.batch_size is not None else []
+        words += [f"({self.number})"] if self.number > 1 else []
+        return " ".join(words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +183,7 @@ class Entries:
     passed: Indices
     """Launches that passed; numbers are medians over them."""
     numbers: Mapping[str, Floats]
-    """By the names of METRICS, and of their bounds."""
+    """By the names of METRICS, and of their bounds; and eager's own: ``eager_peak_bytes``, ``eager_joules``, ``eager_limit_share``, ``eager_error``."""
     interval_of: Words
     """What the speedups' bounds are of: ``launches`` (90 %, enough of them), ``samples`` (95 %, within a launch: the median of the launches'
     bounds), or empty where there are none."""

@@ -1,7 +1,7 @@
 """How the model lies in the page's file: blocks of JSON, and drawers that are decoded when a cell is opened. Pure.
 
-A drawer is base64 of gzip of: the length of its JSON in bytes (4, little endian), the JSON, a zero byte where that length is odd, and the samples'
-deviations (2 bytes each, little endian, signed). The history is the same without samples.
+What is large is packed: base64 of gzip of the length of its JSON in bytes (4, little endian), the JSON, a zero byte where that length is odd, and, of a
+drawer, its samples' deviations (2 bytes each, little endian, signed).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from reports.page.model import Comparison, History, Indices, Matrix, Page, Sampl
 SCHEMA = 1
 ROWS_OF_A_DRAWER = 200
 """About as many: lines are not divided."""
-DETAIL_DIGITS = 6
 REASON_CHARACTERS = 200
 JSON, GZIP = "application/json", "application/gzip+base64"
 GZIP_FRAMING = 31
@@ -41,8 +40,8 @@ class Block:
 def blocks(page: Page) -> Iterator[Block]:
     first_lines = drawers(page.matrix)
     yield Block(id="bm-page", type=JSON, text=_about(page))
-    yield Block(id="bm-matrix", type=JSON, text=_matrix(page.matrix, first_lines))
-    yield Block(id="bm-compare", type=JSON, text=encode.array(_compared(comparison) for comparison in page.comparisons))
+    yield Block(id="bm-matrix", type=GZIP, text=_packed(_matrix(page.matrix, first_lines), b""))
+    yield Block(id="bm-compare", type=GZIP, text=_packed(encode.array(_compared(comparison) for comparison in page.comparisons), b""))
     yield Block(id="bm-history", type=GZIP, text=_packed(_history(page.history), b""))
     yield from _drawers(page, first_lines)
 
@@ -76,6 +75,7 @@ def _matrix(matrix: Matrix, first_lines: Indices) -> str:
     axes = ("suite", "workload", "device", "mode", "precision", "shapes")
     found = {name: encode.column(words_of([getattr(line, name) for line in lines])) for name in axes}
     found["batch_size"] = encode.plain([line.batch_size for line in lines])
+    found["number"] = encode.plain([line.number for line in lines])
     names = ("line", "column", "status", "warnings", "launches", "passed", "interval_of")
     about = {name: encode.column(getattr(entries, name)) for name in names}
     about["reason"] = encode.column(_shortened(entries.reason))
@@ -174,7 +174,7 @@ def _texts(matrix: Matrix) -> _Texts:
         if isinstance(values, Words):
             found[name] = _words(values)
         else:
-            found[name] = encode.counts(values) if name in INTEGER_COLUMNS else encode.numbers(values, DETAIL_DIGITS)
+            found[name] = encode.counts(values) if name in INTEGER_COLUMNS else encode.numbers(values)
     return _Texts(rows=found, series=_series(samples))
 
 
@@ -184,16 +184,16 @@ def _series(samples: Samples) -> dict[str, list[str]]:
         "variant": _words(samples.variant),
         "clock": _words(samples.clock),
         "count": encode.numbers(samples.count),
-        "centre": encode.numbers(samples.centre, DETAIL_DIGITS),
-        "step": encode.numbers(samples.step, DETAIL_DIGITS),
+        "centre": encode.numbers(samples.centre),
+        "step": encode.numbers(samples.step),
     }
 
 
 def _findings_by_line(page: Page) -> dict[int, list[str]]:
-    """What comparisons say of a line's cells, in full."""
+    """What gates say of a line's cells, in full. Without a gate, the comparison's columns say all there is."""
     found: dict[int, list[str]] = {}
     for number, comparison in enumerate(page.comparisons):
-        for place, cell in enumerate(comparison.cells):
+        for place, cell in enumerate(comparison.cells if comparison.by_gate else ()):
             if cell.line is not None:
                 about = {"comparison": str(number), "place": str(place), "report": encode.plain(cell.report)}
                 found.setdefault(cell.line, []).append(encode.mapping(about))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.cell import Cell, cell_from_dict
 from reports.gate.replay import LAUNCHES, cell_options
@@ -15,18 +17,31 @@ from reports.page.layout import Layout
 def make_replays(layout: Layout, sources: Sequence[Source]) -> tuple[str, ...]:
     """By entry; empty where a manifest does not say what the cell is."""
     images = [(_session(sources[image.source], image.label), image.label) for image in layout.images]
-    cells = [_cells(sources[image.source], image.label) for image in layout.images]
+    options = _options_of_images(layout, sources)
     found = []
     for column, name in zip(layout.entry_column.tolist(), layout.cells, strict=True):
         image = layout.columns[column].image
         session, label = images[image]
-        cell = cells[image].get(name)
-        if cell is None or not session:
+        selected = options[image].get(name)
+        if selected is None or not session:
             found.append("")
         else:
-            words = ["nox", "-s", f"bench-{session}", "--", "--image", label, *cell_options(cell), "--launches", str(LAUNCHES)]
-            found.append(shlex.join(words))
+            found.append(f"{shlex.join(['nox', '-s', f'bench-{session}', '--', '--image', label])} {selected} --launches {LAUNCHES}")
     return tuple(found)
+
+
+def _options_of_images(layout: Layout, sources: Sequence[Source]) -> list[Mapping[str, str]]:
+    """By image: what selects a cell, by its id. Images of one run mostly have the same ten thousand cells."""
+    found: list[Mapping[str, str]] = []
+    read: list[tuple[list[Mapping[str, Any]], Mapping[str, str]]] = []
+    for image in layout.images:
+        listed = entries(mapping(sources[image.source].manifest, "cells"), image.label)
+        known = next((options for items, options in read if items == listed), None)
+        if known is None:
+            known = {cell.id: shlex.join(cell_options(cell)) for cell in _cells(listed)}
+            read.append((listed, known))
+        found.append(known)
+    return found
 
 
 def _session(source: Source, label: str) -> str:
@@ -35,13 +50,8 @@ def _session(source: Source, label: str) -> str:
     return str(image.get("name") or "")
 
 
-def _cells(source: Source, label: str) -> Mapping[str, Cell]:
-    found = {}
-    for item in entries(mapping(source.manifest, "cells"), label):
-        try:
-            cell = cell_from_dict(dict(item))
-            found[cell.id] = cell
-        except (TypeError, ValueError, KeyError):
-            # Of a newer schema: it is measured by the harness that knows it.
-            continue
-    return found
+def _cells(listed: Sequence[Mapping[str, Any]]) -> Iterator[Cell]:
+    for item in listed:
+        # One of a newer schema is measured by the harness that knows it.
+        with contextlib.suppress(TypeError, ValueError, KeyError, AttributeError):
+            yield cell_from_dict(dict(item))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
-from reports.page.layout import ENTRY, Layout
+from reports.page.layout import ENTRY, Layout, entry_table
 from reports.page.model import Floats, Indices, Matrix, PassRate, Payback, Total, Tradeoff
 from reports.statistics import Booleans, share_interval
 
@@ -43,8 +43,7 @@ class Suite:
 def suites(matrix: Matrix) -> Iterator[Suite]:
     """All together, and each alone where there are several."""
     entries, shape = matrix.entries, (len(matrix.lines), len(matrix.columns))
-    entry = np.full(shape, -1, dtype=np.int64)
-    entry[entries.line, entries.column] = np.arange(len(entries.line))
+    entry = entry_table(entries, *shape)
     good = np.array([word == Status.PASS for word in entries.status.words], dtype=bool)
     passed = np.zeros(shape, dtype=bool)
     passed[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
@@ -69,8 +68,8 @@ def common_lines(speedups: Floats) -> Booleans:
     """
     there = np.isfinite(speedups)
     timed = there.any(axis=0)
-    found: Booleans = there[:, timed].all(axis=1)
-    return found if timed.any() else np.zeros_like(found)
+    found: Booleans = np.all(there[:, timed], axis=1) if timed.any() else np.zeros(len(there), dtype=bool)
+    return found
 
 
 def make_totals(matrix: Matrix) -> tuple[Total, ...]:
