@@ -12,7 +12,6 @@ from pathlib import Path
 from images.errors import UserError
 from matrix.errors import INCOMPLETE
 from matrix.store import latest_run
-from reports.compare import compare
 from reports.load import load
 from reports.page.build import build
 from reports.page.collect import collect
@@ -20,7 +19,7 @@ from reports.page.export import export
 from reports.page.figures import figures
 from reports.page.render import render, write_page
 from reports.page.serve import DEFAULT_PORT, serve
-from reports.summary import summary
+from reports.page.summary import summary
 
 PAGE = "report.html"
 
@@ -51,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference", default="", metavar="COLUMN", help="set all columns beside this one, across images, as in 'cpu inductor'"
     )
-    parser.add_argument("--export", type=Path, metavar="DIR", help="also write its tables as CSV, JSON and Markdown, its figures as SVG and PNG")
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="also write its tables as CSV, JSON and Markdown, its figures as SVG and PNG"
+    )
     parser.add_argument("--open", action="store_true", help="show the page in a browser")
     parser.add_argument(
         "--serve",
@@ -73,7 +74,7 @@ def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"the page cannot be written: {error}\n  next: name another file with --output", file=sys.stderr)
         return INCOMPLETE
-    print(summary(compare(loaded.table, options.reference)))
+    print(summary(page))
     if loaded.quarantined:
         print(f"{len(loaded.quarantined)} lines or files are quarantined: the page lists them")
     if written:

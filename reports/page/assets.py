@@ -6,10 +6,11 @@ import base64
 import functools
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomllib
 
 HERE = Path(__file__).parent
 STATIC, VENDOR = HERE / "static", HERE / "vendor"
@@ -17,7 +18,18 @@ STATIC, VENDOR = HERE / "static", HERE / "vendor"
 STYLES = ("tokens.css", "base.css", "compare.css", "matrix.css", "cell.css", "charts.css")
 MODULES = (
     *("dom.js", "state.js", "numbers.js", "copy.js", "figures.js", "theme.js", "data.js"),
-    *("scale.js", "matrix_columns.js", "matrix.js", "samples.js", "charts.js", "cell_parts.js", "cell.js", "history.js", "compare.js", "main.js"),
+    *(
+        "scale.js",
+        "matrix_columns.js",
+        "matrix.js",
+        "samples.js",
+        "charts.js",
+        "cell_parts.js",
+        "cell.js",
+        "history.js",
+        "compare.js",
+        "main.js",
+    ),
 )
 """In an order in which each comes after what it imports."""
 EARLY = "early.js"

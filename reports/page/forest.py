@@ -77,7 +77,10 @@ def forest(page: Page, comparison: Comparison) -> Forest:
     counted = Counter(row.kind for row in rows)
     shown = rows[:ROWS]
     bounds = [
-        bound for row in shown if row.time is not None for bound in (row.time.ratio, _near(row.time.low, row.time), _near(row.time.high, row.time))
+        bound
+        for row in shown
+        if row.time is not None
+        for bound in (row.time.ratio, _near(row.time.low, row.time), _near(row.time.high, row.time))
     ]
     return Forest(
         comparison=comparison,
@@ -114,7 +117,9 @@ def _row(page: Page, comparison: Comparison, cell: Compared, lost: frozenset[str
         detail=detail,
         place=_place(page, (cell.candidate, cell.baseline)),
         time=next((finding for finding in report.findings if finding.metric in TIMES), None),
-        reasons=tuple(finding.reason for finding in report.findings if finding.verdict == report.verdict and finding.blocks_release and finding.reason),
+        reasons=tuple(
+            finding.reason for finding in report.findings if finding.verdict == report.verdict and finding.blocks_release and finding.reason
+        ),
         warnings=tuple(finding.reason for finding in report.findings if finding.verdict == "regressed" and not finding.blocks_release),
         metric=found.metric if found else "",
         report=report,
@@ -124,7 +129,17 @@ def _row(page: Page, comparison: Comparison, cell: Compared, lost: frozenset[str
 def _missing(name: str) -> Row:
     workload, _, detail = name.partition(" ")
     report = CellReport(cell=name, verdict=Verdict.INCONCLUSIVE, findings=(), baseline_status="", candidate_status="")
-    return Row(kind="lost", workload=workload, detail=detail, place=None, time=None, reasons=("the candidate does not have it",), warnings=(), metric="", report=report)
+    return Row(
+        kind="lost",
+        workload=workload,
+        detail=detail,
+        place=None,
+        time=None,
+        reasons=("the candidate does not have it",),
+        warnings=(),
+        metric="",
+        report=report,
+    )
 
 
 def _kind(comparison: Comparison, cell: Compared, lost: frozenset[str]) -> str:

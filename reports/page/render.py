@@ -37,16 +37,20 @@ def render(page: Page) -> Iterator[str]:
     def history_address(line: Line) -> str:
         return "#history?" + urllib.parse.urlencode({"w": line.workload, "d": line.detail})
 
-    return make_environment().get_template("page.html.j2").generate(
-        cell_address=cell_address,
-        history_address=history_address,
-        page=page,
-        forests=[forest(page, comparison) for comparison in page.comparisons],
-        totals=parts(page),
-        blocks=blocks(page),
-        assets=assets(),
-        first_view="compare" if page.comparisons else "matrix",
-        early=assets().early,
+    return (
+        make_environment()
+        .get_template("page.html.j2")
+        .generate(
+            cell_address=cell_address,
+            history_address=history_address,
+            page=page,
+            forests=[forest(page, comparison) for comparison in page.comparisons],
+            totals=parts(page),
+            blocks=blocks(page),
+            assets=assets(),
+            first_view="compare" if page.comparisons else "matrix",
+            early=assets().early,
+        )
     )
 
 

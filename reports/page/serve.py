@@ -46,7 +46,9 @@ def serve(runs: Sequence[Path], output: Path, *, reference: str, port: int, show
     try:
         server = ThreadingHTTPServer((ADDRESS, port), handler(maker))
     except OSError as error:
-        raise PortTaken(f"cannot listen at {ADDRESS}:{port}: {error.strerror}\n  next: another port, or --serve 0 for any that is free") from None
+        raise PortTaken(
+            f"cannot listen at {ADDRESS}:{port}: {error.strerror}\n  next: another port, or --serve 0 for any that is free"
+        ) from None
     address = f"http://{ADDRESS}:{server.server_address[1]}/"
     print(f"page: {output}\nserving: {address} (Ctrl-C ends it)", flush=True)
     if show:
