@@ -215,6 +215,8 @@ class Samples:
     """The series' median, in seconds."""
     step: Floats
     """0.01 % of it, or as much more as its farthest sample takes."""
+    one_in: int
+    """Of so many samples of a series one is kept, evenly spaced: 1 where there is room for all."""
     deviations: Deviations
     marked: Indices
     """Places in ``deviations`` of the samples that are marked, in order; shape (marked samples,)."""

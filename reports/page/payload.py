@@ -62,6 +62,7 @@ def _about(page: Page) -> str:
             *("paybacks", "tradeoffs", "excluded", "quarantined", "quarantined_count"),
         )
     }
+    found["samples_one_in"] = encode.plain(page.matrix.samples.one_in)
     found["columns"] = encode.plain(page.matrix.columns)
     found["comparisons"] = encode.array(encode.without(comparison, "cells") for comparison in page.comparisons)
     found["points"], found["steps"] = encode.plain(page.history.points), encode.plain(page.history.steps)

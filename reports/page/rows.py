@@ -25,6 +25,8 @@ SAID_ELSEWHERE = frozenset(
 FINEST = 1e-4
 """Of a series' median: steps in which samples are kept, finer than any clock repeats itself."""
 LARGEST_DEVIATION = 32767
+MOST_SAMPLES = 4_000_000
+"""That a page holds: about 8 MB."""
 VARIANTS = ("eager", "backend")
 """In the order in which they are shown; others behind."""
 
@@ -63,6 +65,10 @@ def make_samples(layout: Layout, samples: Sequence[pd.DataFrame], source_names: 
     marks = [word for series in found for word in series.marks]
     places = _gathered(counts, order)
     counts = counts[order]
+    one_in = max(1, -(-len(places) // MOST_SAMPLES))
+    if one_in > 1:
+        within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places, counts = places[within % one_in == 0], -(-counts // one_in)
     centre, step, deviations = _deviations(seconds[places], counts)
     marked = np.array([bool(word) for word in marks], dtype=bool)[places] if marks else np.zeros(0, dtype=bool)
     return Samples(
@@ -72,6 +78,7 @@ def make_samples(layout: Layout, samples: Sequence[pd.DataFrame], source_names: 
         count=counts,
         centre=centre,
         step=step,
+        one_in=one_in,
         deviations=deviations,
         marked=np.flatnonzero(marked),
         mark=words_of(marks[place] for place in places[marked].tolist()),

@@ -49,7 +49,7 @@ def row(name: str = "micro/softmax", backend: str = "inductor", image: str = "cp
 
 def failed(name: str = "micro/softmax", backend: str = "inductor", status: str = Status.TIMEOUT, **changes: object) -> Row:
     values = {"speedup": None, "backend_latency_seconds": None, "eager_latency_seconds": None, "reason": f"it ended as {status}"}
-    return row(name, backend, status=status, **{**values, **changes})
+    return replace(row(name, backend), **{"status": status, **values, **changes})  # type: ignore[arg-type]
 
 
 def manifest_of(images: Sequence[str], launches: Sequence[str], *, day: int = 1, **changes: object) -> dict[str, Any]:

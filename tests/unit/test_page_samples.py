@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import reports.page.rows
 from harness.files import append_samples
 from harness.records import Sample
 from reports.page.rows import FINEST
@@ -65,6 +66,17 @@ def test_a_browser_finds_a_cell_s_samples_and_their_marks_in_its_drawer(tmp_path
     assert drawer["rows"]["entry"][300 - drawer["first_row"]] == 300
 
 
+def test_of_too_many_samples_some_are_kept_and_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports.page.rows, "MOST_SAMPLES", 10)
+    taken = [*samples_of([float(number) for number in range(1, 8)]), *samples_of([5.0] * 13, "eager", first=50)]
+    page = page_of(write_run(tmp_path / "run", [row(cell=CELL)], taken))
+    samples = page.matrix.samples
+    assert (samples.one_in, samples.count.tolist(), len(samples.deviations)) == (2, [7, 4], 11)
+    restored = samples.centre[1] + samples.step[1] * samples.deviations[7:]
+    np.testing.assert_allclose(restored, [1, 3, 5, 7], atol=samples.step[1])
+    assert decoded(page)["bm-page"][0]["samples_one_in"] == 2
+
+
 def test_samples_of_another_attempt_or_of_no_row_are_left_out(tmp_path: Path) -> None:
     taken = [*samples_of([1.0], attempt=1), *samples_of([2.0]), *samples_of([3.0], cell="unknown"), *samples_of([4.0], launch=7)]
     samples = page_of(write_run(tmp_path / "run", [row(cell=CELL)], taken)).matrix.samples
@@ -97,8 +109,10 @@ def test_a_line_that_does_not_read_costs_itself(tmp_path: Path, damage: str) -> 
     run = write_run(tmp_path / "run", [row()], good[:1])
     with (run / "samples.csv").open("a", encoding="utf-8") as file:
         file.write(damage)
-    found = load_samples(run)
+    found, unread = load_samples(run)
     assert (found["seconds"].tolist(), found["cell"].astype(str).tolist()) == ([1e-3], ["c,d \u00e9"])
+    assert unread == 1
+    assert [item.reason for item in page_of(run).quarantined] == ["1 line of it is no sample"]
     assert tuple(found.columns) == READ
 
 
@@ -107,8 +121,8 @@ def test_what_a_killed_command_left_is_read_too(tmp_path: Path) -> None:
     left = run / "incoming" / "001-0"
     left.mkdir(parents=True)
     append_samples(left / "samples.csv", samples_of([2e-3], cell="other"))
-    found = load_samples(run)
-    assert found["seconds"].tolist() == [1e-3, 2e-3]
+    found, unread = load_samples(run)
+    assert (found["seconds"].tolist(), unread) == ([1e-3, 2e-3], 0)
     assert isinstance(found["cell"].dtype, pd.CategoricalDtype)
 
 
@@ -116,5 +130,5 @@ def test_links_and_files_have_no_samples(tmp_path: Path) -> None:
     elsewhere = write_run(tmp_path / "elsewhere", [row()], samples_of([1e-3]))
     run = write_run(tmp_path / "run", [row()])
     (run / "samples.csv").symlink_to(elsewhere / "samples.csv")
-    assert len(load_samples(run)) == 0
-    assert len(load_samples(run / "results.csv")) == 0
+    assert len(load_samples(run)[0]) == 0
+    assert len(load_samples(run / "results.csv")[0]) == 0

@@ -49,7 +49,7 @@ def test_geomeans_are_those_of_pandas(made_up: Path, suite: str) -> None:
     table = mine.pivot_table(index="name", columns=["image", "backend"], values="speedup", dropna=False)
     common = table.dropna()
     assert 0 < len(common) < len(table), "some of them have to be missing"
-    for image, backend in table.columns:
+    for image, backend in map(tuple, table.columns):
         values, found = table[image, backend], total(page, image, backend, suite)
         assert found.geomean == pytest.approx(np.exp(np.log(common[image, backend]).mean()), rel=1e-9)
         assert (found.common, found.planned, found.missing) == (len(common), len(values), len(values) - len(common))
@@ -74,9 +74,11 @@ def test_slowdowns_are_not_clipped_and_failures_count_as_eager(tmp_path: Path) -
     rows = [row("micro/a", "x", speedup=0.25), row("micro/b", "x", speedup=4.0), failed("micro/c", "x")]
     rows += [row("micro/a", "y", speedup=0.5), row("micro/b", "y", speedup=0.5), row("micro/c", "y", speedup=0.5)]
     x, y = (total for total in page_of(write_run(tmp_path / "run", rows)).totals if total.suite == "")
-    assert (x.geomean, x.common, x.missing, x.failed) == (pytest.approx(1.0), 2, 1, 1)
+    assert (x.common, x.missing, x.failed) == (2, 1, 1)
+    assert x.geomean == pytest.approx(1.0)
     assert x.as_eager == pytest.approx((0.25 * 4.0 * 1.0) ** (1 / 3))
-    assert (y.geomean, y.missing, y.as_eager) == (pytest.approx(0.5), 1, pytest.approx(0.5))
+    assert [y.geomean, y.as_eager] == pytest.approx([0.5, 0.5])
+    assert y.missing == 1
 
 
 def test_a_column_without_speedups_takes_no_line_away(tmp_path: Path) -> None:
