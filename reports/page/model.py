@@ -299,6 +299,9 @@ class Total:
     """Of the speedup over eager, slowdowns included, over the common cells."""
     common: int
     """Lines that every column with such speedups in this suite passed."""
+    backend_geomean: float | None
+    """Over the lines that every column of this backend and its options passed: of image against image."""
+    backend_common: int
     own_geomean: float | None
     """Over all lines that this column passed: not to be compared with another column's."""
     own: int

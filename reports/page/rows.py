@@ -133,10 +133,10 @@ def _in_turn(key: Indices, index: Indices) -> Indices:
 def _joined(columns: Sequence[Words]) -> Words:
     """One behind the other; their words stay apart."""
     firsts = np.cumsum([0, *(len(column.words) for column in columns)])
-    codes: list[Indices] = [column.codes + first for column, first in zip(columns, firsts[:-1].tolist(), strict=True)]
+    codes = [column.codes + first for column, first in zip(columns, firsts[:-1].tolist(), strict=True)]
     return Words(
         words=tuple(word for column in columns for word in column.words),
-        codes=np.concatenate(codes) if codes else np.zeros(0, dtype=np.int64),
+        codes=np.concatenate([np.zeros(0, dtype=np.int64), *codes]).astype(np.int64),
     )
 
 
