@@ -115,6 +115,7 @@ host_session(
 host_session(
     "gate-judging", "Benchmark: 10 000 cells of two images judged from the rows of 16 launches each", "tests.benchmarks.gate_judging"
 )
+host_session("page-benchmark", "Benchmark: the page of 10 000 cells of 3 images with 30 samples each", "tests.benchmarks.page")
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 

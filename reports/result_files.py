@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.files import row_from_fields
@@ -133,17 +134,20 @@ def _values(name: str, texts: Sequence[str]) -> Sequence[object]:
         return texts
     if not any(texts):
         return [_DEFAULTS[name]] * len(texts)
+    parse, least, most = _limits(name)
     missing = _DEFAULTS[name]
-    if name in INTEGER_COLUMNS:
-        counts = [int(text) if text else missing for text in texts]
-        if not all(0 <= value <= INTEGER_LIMIT for value in counts if value is not None):
-            raise ValueError("not a count")
-        return counts
-    values = [float(text) if text else missing for text in texts]
-    least = 0.0 if name in POSITIVE_COLUMNS else -math.inf
-    if not all(least < value < math.inf for value in values if value is not None):
-        raise ValueError("not a measurement")
+    values = list(map(parse, texts)) if all(texts) else [parse(text) if text else missing for text in texts]
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    if not (np.all(known > least) and np.all(known < most)):
+        raise ValueError("neither a measurement nor a count")
     return values
+
+
+def _limits(name: str) -> tuple[Callable[[str], float], float, float]:
+    """(from text to number, what a number is above, what it is below): not a number is neither."""
+    if name in INTEGER_COLUMNS:
+        return int, -1, INTEGER_LIMIT + 1
+    return float, 0.0 if name in POSITIVE_COLUMNS else -math.inf, math.inf
 
 
 def _split(line: str) -> list[str] | str:

@@ -24,6 +24,7 @@ from reports.page.totals import geomean
 from reports.statistics import Booleans, pairwise_differences, shift_bound
 
 ALPHA = Procedure().alpha
+TWO_RUNS = "two runs: what the host did between them is in the ratios; next: nox -s gate"
 UNJUDGED = "no gate has judged it: what looks slower was not measured again, and among many cells some always do; next: nox -s gate"
 FAILS, PASSES, SLOWER, FASTER = "fails", "passes", "slower", "faster"
 LEAN_ORDER = (FAILS, SLOWER, "", FASTER, PASSES)
@@ -97,7 +98,7 @@ def beside(
         by_gate=False,
         decision=Decision.INCONCLUSIVE.value,
         why=_why(cells),
-        capped=why_not or UNJUDGED,
+        capped=why_not or (UNJUDGED if in_turns else TWO_RUNS),
         level=1 - 2 * ALPHA,
         cells=tuple(sorted(cells, key=_order)),
         lost=tuple(layout.cells[first[key]] for key in first if key not in second),

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from harness.records import Status, one_line
-from matrix.store import is_abandoned
+from matrix.store import SAMPLES, is_abandoned
 from reports.gate.outputs.as_json import NotAGateReport
 from reports.gate.outputs.as_json import read as read_gate
 from reports.gate.outputs.write import JSON as GATE_FILE
 from reports.gate.report import GateReport
+from reports.gate.wording import counted
 from reports.load import SOURCE, Loaded, Quarantined, Source
 from reports.samples import load_samples
 
@@ -47,9 +48,16 @@ def collect(loaded: Loaded) -> Collected:
                 gates[place] = read_gate(path)
             except NotAGateReport as error:
                 unread.append(Quarantined(file=f"{source.name}/{GATE_FILE}", line=0, reason=one_line(str(error).partition("\n")[0], 200)))
+    samples = []
+    for source in loaded.sources:
+        table, lost = load_samples(source.path)
+        samples.append(table)
+        if lost:
+            reason = f"{counted(lost, 'line')} of it {'is no sample' if lost == 1 else 'are no samples'}"
+            unread.append(Quarantined(file=f"{source.name}/{SAMPLES}", line=0, reason=reason))
     return Collected(
         loaded=loaded,
-        samples=tuple(load_samples(source.path) for source in loaded.sources),
+        samples=tuple(samples),
         gates=gates,
         log_tails=_log_tails(loaded),
         abandoned=frozenset(place for place, source in enumerate(loaded.sources) if not source.path.is_dir() or is_abandoned(source.path)),

@@ -12,6 +12,9 @@ from reports.page.model import Floats, Indices, Words
 
 def words_of(texts: Iterable[object]) -> Words:
     """A column of texts, in the order in which they first come."""
+    if isinstance(texts, pd.Series):
+        found, words = pd.factorize(texts.to_numpy(dtype=object))
+        return Words(words=tuple(map(str, words)), codes=found.astype(np.int64))
     places: dict[str, int] = {}
     codes = [places.setdefault(str(text), len(places)) for text in texts]
     return Words(words=tuple(places), codes=np.array(codes, dtype=np.int64))

@@ -14,21 +14,33 @@ from numpy.typing import NDArray
 
 from reports.page.model import Words
 
+_TIGHT = (",", ":")
 SHOWN_DIGITS = 5
 """Significant digits of a number in the file: more than anybody is shown, and fewer than a measurement has noise in."""
 
 
-def numbers(values: NDArray[Any], digits: int = SHOWN_DIGITS) -> list[str]:
-    """Each as JSON has it: integers exactly, others with so many significant digits, ``null`` for what is not finite."""
-    if values.dtype.kind in "iu":
-        return list(map(str, values.tolist()))
-    form = f"%.{digits}g"
-    return [form % value if math.isfinite(value) else "null" for value in values.tolist()]
+def numbers(values: NDArray[Any]) -> str:
+    """An array as JSON has it: integers as they are, others as ``rounded`` leaves them, ``null`` for what is not finite."""
+    if values.dtype.kind == "f" and len(values) and not np.isfinite(values).all():
+        return json.dumps(np.where(np.isfinite(values), values, np.nan).tolist(), separators=_TIGHT).replace("NaN", "null")
+    return json.dumps(values.tolist(), separators=_TIGHT)
 
 
-def counts(values: NDArray[np.float64]) -> list[str]:
-    """Whole numbers that may be missing."""
-    return [str(int(value)) if math.isfinite(value) else "null" for value in values.tolist()]
+def rounded(values: NDArray[np.float64], digits: int = SHOWN_DIGITS) -> NDArray[np.float64]:
+    """To so many significant digits: numbers whose shortest text has no more."""
+    known = np.isfinite(values) & (values != 0)
+    scale = np.floor(np.log10(np.abs(np.where(known, values, 1.0)))).astype(np.int64) - digits + 1
+    # Dividing by a power of ten that is exact gives the number nearest to the digits; multiplying by its inverse does not.
+    # Numbers that are nearly 0 or infinite stay as they are.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        power = 10.0 ** np.abs(scale)
+        found = np.where(scale < 0, np.rint(values * power) / power, np.rint(values / power) * power)
+    return np.where(known & np.isfinite(found), found, values)
+
+
+def whole(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Numbers that count something, without a decimal point where none is missing."""
+    return values.astype(np.int64) if len(values) and np.isfinite(values).all() else values
 
 
 def array(items: Iterable[str]) -> str:
@@ -43,8 +55,8 @@ def mapping(items: Mapping[str, str]) -> str:
 def column(values: NDArray[Any] | Words) -> str:
     """An array; of texts ``{"words": [...], "codes": [...]}``."""
     if isinstance(values, Words):
-        return mapping({"words": array(map(text, values.words)), "codes": array(numbers(values.codes))})
-    return array(numbers(values))
+        return mapping({"words": array(map(text, values.words)), "codes": numbers(values.codes)})
+    return numbers(rounded(values) if values.dtype.kind == "f" else values)
 
 
 def text(value: str) -> str:

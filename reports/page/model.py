@@ -215,6 +215,8 @@ class Samples:
     """The series' median, in seconds."""
     step: Floats
     """0.01 % of it, or as much more as its farthest sample takes."""
+    one_in: int
+    """Of so many samples of a series one is kept, evenly spaced: 1 where there is room for all."""
     deviations: Deviations
     marked: Indices
     """Places in ``deviations`` of the samples that are marked, in order; shape (marked samples,)."""
@@ -297,6 +299,9 @@ class Total:
     """Of the speedup over eager, slowdowns included, over the common cells."""
     common: int
     """Lines that every column with such speedups in this suite passed."""
+    backend_geomean: float | None
+    """Over the lines that every column of this backend and its options passed: of image against image."""
+    backend_common: int
     own_geomean: float | None
     """Over all lines that this column passed: not to be compared with another column's."""
     own: int

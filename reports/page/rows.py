@@ -25,6 +25,8 @@ SAID_ELSEWHERE = frozenset(
 FINEST = 1e-4
 """Of a series' median: steps in which samples are kept, finer than any clock repeats itself."""
 LARGEST_DEVIATION = 32767
+MOST_SAMPLES = 4_000_000
+"""That a page holds: about 8 MB."""
 VARIANTS = ("eager", "backend")
 """In the order in which they are shown; others behind."""
 
@@ -60,11 +62,16 @@ def make_samples(layout: Layout, samples: Sequence[pd.DataFrame], source_names: 
     order = np.lexsort((ranks, rows))
     counts = np.concatenate([series.count for series in found]) if found else np.zeros(0, dtype=np.int64)
     seconds = np.concatenate([series.seconds for series in found]) if found else np.zeros(0)
-    marks = [word for series in found for word in series.marks]
+    marks = _joined([series.marks for series in found])
     places = _gathered(counts, order)
     counts = counts[order]
+    one_in = max(1, -(-len(places) // MOST_SAMPLES))
+    if one_in > 1:
+        within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places, counts = places[within % one_in == 0], -(-counts // one_in)
     centre, step, deviations = _deviations(seconds[places], counts)
-    marked = np.array([bool(word) for word in marks], dtype=bool)[places] if marks else np.zeros(0, dtype=bool)
+    codes = marks.codes[places]
+    marked = np.array([bool(word) for word in marks.words], dtype=bool)[codes] if len(codes) else np.zeros(0, dtype=bool)
     return Samples(
         row=rows[order],
         variant=words_of(variants[place] for place in order.tolist()),
@@ -72,16 +79,17 @@ def make_samples(layout: Layout, samples: Sequence[pd.DataFrame], source_names: 
         count=counts,
         centre=centre,
         step=step,
+        one_in=one_in,
         deviations=deviations,
         marked=np.flatnonzero(marked),
-        mark=words_of(marks[place] for place in places[marked].tolist()),
+        mark=words_of(marks.words[code] for code in codes[marked].tolist()),
     )
 
 
 class _Series:
     """Of one source: arrays are (series,), but ``seconds`` and ``marks``, which have all series one behind the other."""
 
-    def __init__(self, row: Indices, variant: list[str], clock: list[str], count: Indices, seconds: Floats, marks: list[str]) -> None:
+    def __init__(self, row: Indices, variant: list[str], clock: list[str], count: Indices, seconds: Floats, marks: Words) -> None:
         self.row, self.variant, self.clock, self.count, self.seconds, self.marks = row, variant, clock, count, seconds, marks
 
 
@@ -95,7 +103,7 @@ def _series(rows: pd.DataFrame, source: str, samples: pd.DataFrame) -> _Series:
         codes, values = pd.factorize(samples[name])
         key = key * len(values) + codes
         axes.append((codes, values))
-    order = np.lexsort((samples["index"].to_numpy(), key))
+    order = _in_turn(key, samples["index"].to_numpy(dtype=np.int64))
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     first = order[starts]
     launch, attempt, cell, variant, clock = (np.asarray(values, dtype=object)[codes[first]].tolist() for codes, values in axes)
@@ -109,7 +117,26 @@ def _series(rows: pd.DataFrame, source: str, samples: pd.DataFrame) -> _Series:
         clock=[str(word) for word, kept in zip(clock, known, strict=True) if kept],
         count=count[known],
         seconds=samples["seconds"].to_numpy(dtype=np.float64)[order],
-        marks=np.asarray(samples["mark"], dtype=object)[order].tolist(),
+        marks=Words(words=tuple(map(str, samples["mark"].cat.categories)), codes=samples["mark"].cat.codes.to_numpy(dtype=np.int64)[order]),
+    )
+
+
+def _in_turn(key: Indices, index: Indices) -> Indices:
+    """Places by key, and by index where keys are equal. Files mostly have a cell's samples as they were taken."""
+    order = np.argsort(key, kind="stable")
+    ordered = index[order]
+    if np.all((np.diff(ordered) > 0) | (np.diff(key[order]) > 0)):
+        return order
+    return np.lexsort((index, key))
+
+
+def _joined(columns: Sequence[Words]) -> Words:
+    """One behind the other; their words stay apart."""
+    firsts = np.cumsum([0, *(len(column.words) for column in columns)])
+    codes = [column.codes + first for column, first in zip(columns, firsts[:-1].tolist(), strict=True)]
+    return Words(
+        words=tuple(word for column in columns for word in column.words),
+        codes=np.concatenate([np.zeros(0, dtype=np.int64), *codes]).astype(np.int64),
     )
 
 
@@ -128,8 +155,10 @@ def _deviations(seconds: Floats, counts: Indices) -> tuple[Floats, Floats, Devia
         return np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int16)
     series = np.repeat(np.arange(len(counts)), counts)
     starts = np.cumsum(counts) - counts
-    ordered = seconds[np.lexsort((seconds, series))]
-    centre = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) / 2
+    centre = np.empty(len(counts))
+    for count in np.unique(counts):
+        mine = counts == count
+        centre[mine] = np.median(seconds[starts[mine][:, None] + np.arange(count)], axis=1)
     farthest = np.maximum.reduceat(np.abs(seconds - centre[series]), starts)
     step = np.maximum(FINEST * centre, farthest / LARGEST_DEVIATION)
     return centre, step, np.rint((seconds - centre[series]) / step[series]).astype(np.int16)

@@ -164,7 +164,19 @@ def _labelled(page: Page, suite: str, column: int) -> tuple[Value, ...]:
 
 
 def _totals(page: Page) -> Table:
-    names = ("clock", "geomean", "common", "own_geomean", "own", "planned", "missing", "failed", "as_eager")
+    names = (
+        "clock",
+        "geomean",
+        "common",
+        "backend_geomean",
+        "backend_common",
+        "own_geomean",
+        "own",
+        "planned",
+        "missing",
+        "failed",
+        "as_eager",
+    )
     return _small(page, "totals", "Geometric means of the speedup over eager", page.totals, names)
 
 

@@ -73,20 +73,22 @@ def common_lines(speedups: Floats) -> Booleans:
 
 
 def make_totals(matrix: Matrix) -> tuple[Total, ...]:
+    backends = [(column.backend, column.options) for column in matrix.columns]
     return tuple(
         total
         for suite in suites(matrix)
         for clock, metric in CLOCKS.items()
-        for total in _totals(suite, clock, suite.of(matrix.entries.numbers[metric]))
+        for total in _totals(suite, clock, suite.of(matrix.entries.numbers[metric]), backends)
     )
 
 
-def _totals(suite: Suite, clock: str, speedups: Floats) -> Iterator[Total]:
+def _totals(suite: Suite, clock: str, speedups: Floats, backends: Sequence[tuple[str, str]]) -> Iterator[Total]:
     there, common = np.isfinite(speedups), common_lines(speedups)
     for column in range(speedups.shape[1]):
         mine, planned = there[:, column], suite.planned[:, column]
         if not mine.any():
             continue
+        of_backend = common_lines(speedups[:, [backend == backends[column] for backend in backends]])
         failed = planned & ~suite.passed[:, column]
         # What passed and has no such speedup was not timed by this clock: it is no failure, and not in the mean.
         counted = np.where(failed, 1.0, speedups[:, column])[failed | mine]
@@ -96,6 +98,8 @@ def _totals(suite: Suite, clock: str, speedups: Floats) -> Iterator[Total]:
             clock=clock,
             geomean=geomean(speedups[common, column]),
             common=int(common.sum()),
+            backend_geomean=geomean(speedups[of_backend, column]),
+            backend_common=int(of_backend.sum()),
             own_geomean=geomean(speedups[mine, column]),
             own=int(mine.sum()),
             planned=int(planned.sum()),
