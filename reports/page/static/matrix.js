@@ -108,6 +108,7 @@ function build() {
   });
   table.on("tableBuilt", () => {
     table.built = true;
+    repair();
     filter();
   });
   table.on("dataSorted", (sorters) => {
@@ -117,6 +118,19 @@ function build() {
     options.sort = sort;
     replace("matrix", options);
   });
+}
+
+/** The library's roles where they are none, or not allowed there. */
+function repair() {
+  for (const group of document.querySelectorAll(".tabulator-col-group")) {
+    group.setAttribute("role", "presentation");
+    for (const name of ["aria-sort", "aria-title"]) group.removeAttribute(name);
+  }
+  const grid = byId("table");
+  grid.removeAttribute("aria-owns");
+  grid.setAttribute("aria-labelledby", "matrix-title");
+  grid.querySelector(".tabulator-tableholder").setAttribute("role", "rowgroup");
+  grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
 }
 
 function chosenField(field, chosen) {
