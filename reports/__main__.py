@@ -66,8 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
-    loaded = load(runs)
-    page = build(collect(loaded), datetime.datetime.now().astimezone(), options.reference)
+    page = build(collect(load(runs)), datetime.datetime.now().astimezone(), options.reference)
     try:
         write_page(output, render(page))
         written = export(page, options.export, figures(page)) if options.export is not None else []
@@ -75,8 +74,8 @@ def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
         print(f"the page cannot be written: {error}\n  next: name another file with --output", file=sys.stderr)
         return INCOMPLETE
     print(summary(page))
-    if loaded.quarantined:
-        print(f"{len(loaded.quarantined)} lines or files are quarantined: the page lists them")
+    if page.quarantined_count:
+        print(f"{page.quarantined_count} lines or files are quarantined: the page lists them")
     if written:
         print(f"export: {len(written)} files in {options.export}")
     print(f"page: {output}")

@@ -117,7 +117,9 @@ def _series(rows: pd.DataFrame, source: str, samples: pd.DataFrame) -> _Series:
         clock=[str(word) for word, kept in zip(clock, known, strict=True) if kept],
         count=count[known],
         seconds=samples["seconds"].to_numpy(dtype=np.float64)[order],
-        marks=Words(words=tuple(map(str, samples["mark"].cat.categories)), codes=samples["mark"].cat.codes.to_numpy(dtype=np.int64)[order]),
+        marks=Words(
+            words=tuple(map(str, samples["mark"].cat.categories)), codes=np.asarray(samples["mark"].cat.codes, dtype=np.int64)[order]
+        ),
     )
 
 

@@ -13,12 +13,14 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from reports.load import load
 from reports.page.build import build
 from reports.page.collect import collect
 from reports.page.payload import blocks
+from reports.page.render import render, write_page
 from tests.benchmarks.page_data import Shape, write_run
 
 
@@ -31,11 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     run = options.pop("run")
     with tempfile.TemporaryDirectory() as folder:
         directory = run or write_run(Path(folder) / "run", Shape(**options))
-        measure(directory)
+        measure(directory, Path(folder) / "report.html")
     return 0
 
 
-def measure(directory: Path) -> None:
+def measure(directory: Path, target: Path) -> None:
     started = time.monotonic()
 
     def told(what: str, since: float) -> float:
@@ -49,15 +51,17 @@ def measure(directory: Path) -> None:
     now = told(f"collect {sum(map(len, collected.samples))} samples, {len(collected.log_tails)} logs", now)
     page = build(collected, datetime.datetime.now().astimezone())
     now = told("build", now)
-    sizes = [(block.id, len(block.text)) for block in blocks(page)]
-    told("blocks", now)
+    write_page(target, render(page))
+    told("render", now)
     told("together", started)
-    drawers = sum(size for name, size in sizes if name.startswith("bm-drawer"))
-    for name, size in [item for item in sizes if not item[0].startswith("bm-drawer")]:
-        print(f"{name}: {size / 1e6:.2f} MB")
-    print(f"{len(sizes)} blocks, drawers {drawers / 1e6:.2f} MB, together {sum(size for _, size in sizes) / 1e6:.2f} MB")
     # Kilobytes on Linux.
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    print(f"page: {target.stat().st_size / 1e6:.2f} MB, of which")
+    sizes: Counter[str] = Counter()
+    for block in blocks(page):
+        sizes["drawers" if block.id.startswith("bm-drawer") else block.id] += len(block.text)
+    for name, size in sizes.items():
+        print(f"  {name}: {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import reports.result_files
 from harness.files import append_rows
 from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, Row, Status
-from reports.result_files import read_rows
+from reports.result_files import TORN, _at_once, _line_by_line, read_rows
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\u2028\u2029"), max_size=8)
 
@@ -25,7 +26,7 @@ def values_of(column: str) -> st.SearchStrategy[object]:
     if column == "status":
         return st.sampled_from([Status.PASS, Status.OOM, "crash:SIGSEGV"])
     if column in INTEGER_COLUMNS:
-        return st.none() | st.integers(0, 1 << 53)
+        return st.none() | st.integers(0, (1 << 53) - 1)
     if column in FLOAT_COLUMNS:
         return st.none() | st.floats(1e-12, 1e12)
     return TEXT.map(str.strip) if column != "name" else st.sampled_from(["a", 'b,"c"', "d'"])
@@ -52,10 +53,18 @@ def test_what_was_written_is_read(tmp_path: Path, rows: list[Row]) -> None:
             assert (known is None and np.isnan(value)) or value == known
 
 
-@pytest.mark.parametrize("batch", [1, 2, 512])
-def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    """A broken line costs its batch the fast way, and nobody a row."""
-    monkeypatch.setattr(reports.result_files, "BATCH", batch)
+@given(ROWS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+def test_both_ways_of_reading_read_the_same(tmp_path: Path, rows: list[Row]) -> None:
+    path = tmp_path / "results.csv"
+    path.unlink(missing_ok=True)
+    append_rows(path, rows)
+    (quick, quick_lines), (slow, slow_lines) = _at_once(path, []), _line_by_line(path, [])
+    pd.testing.assert_frame_equal(quick, slow)
+    assert list(quick_lines) == list(slow_lines)
+
+
+def test_a_broken_line_costs_nobody_else_a_row(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     append_rows(path, [Row(name=f"w{number}", cell=str(number), status=Status.PASS, speedup=1.0 + number) for number in range(5)])
     lines = path.read_text().splitlines(keepends=True)
@@ -66,6 +75,59 @@ def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert table["speedup"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert [line for line, _ in asides] == [4, 6, 7]
     assert "a second row of 1" in asides[-1][1]
+
+
+@pytest.mark.parametrize("torn", ["cpu,micro/x,4", '"cpu,"', "cpu" + "," * len(COLUMNS)])
+def test_a_line_that_is_being_written_is_told_and_costs_no_time(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "results.csv"
+    append_rows(path, [Row(name=f"w{number}", cell=str(number), status=Status.PASS) for number in range(3)])
+    with path.open("a") as file:
+        file.write(torn)
+    aside: list[tuple[int, str]] = []
+    table, _ = _at_once(path, aside)
+    assert (table["cell"].tolist(), aside) == (["0", "1", "2"], [(5, TORN)])
+
+
+def test_lines_may_end_as_they_do_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    append_rows(path, [Row(name=f"w{number}", cell=str(number), status=Status.PASS, artifacts="a, b") for number in range(3)])
+    header, *lines = path.read_text().splitlines()
+    path.write_bytes("\n".join([header, *(f"{line}\r" for line in lines), ""]).encode())
+    pd.testing.assert_frame_equal(_at_once(path, [])[0], _line_by_line(path, [])[0])
+
+
+def changed(line: str, place: int, text: str) -> str:
+    fields = line.rstrip("\n").split(",")
+    fields[place] = text
+    return ",".join(fields) + "\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line.rstrip("\n") + ",\n",
+        lambda line: line.rpartition(",")[0] + "\n",
+        lambda line: "\n" + line,
+        lambda line: line.replace("\n", "\r") + line,
+        lambda line: changed(line, 2, "1.5"),
+        lambda line: changed(line, 2, "-1"),
+        lambda line: changed(line, 3, "inf"),
+        lambda line: changed(line, 3, "nan"),
+        lambda line: changed(line, 3, "NA"),
+        lambda line: changed(line, 1, '"w'),
+        lambda line: "\0" + line,
+    ],
+    ids=["a field more", "a field less", "blank", "CR", "no count", "below 0", "infinite", "nan", "NA", "open quote", "NUL"],
+)
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_what_is_not_as_it_should_be_is_not_read_the_quick_way(tmp_path: Path, damage: Callable[[str], str], everywhere: bool) -> None:
+    path = tmp_path / "results.csv"
+    append_rows(path, [Row(name=f"w{number}", cell=str(number), status=Status.PASS) for number in range(3)])
+    header, *lines = path.read_text().splitlines(keepends=True)
+    lines = [damage(line) if everywhere or place == 1 else line for place, line in enumerate(lines)]
+    path.write_bytes("".join([header, *lines]).encode())
+    with pytest.raises(ValueError):
+        _at_once(path, [])
 
 
 @pytest.mark.parametrize(
