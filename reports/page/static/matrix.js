@@ -99,11 +99,13 @@ function build() {
     height: lineCount > 12 ? `${height}px` : undefined,
     rowHeight: ROW_HEIGHT,
     layout: "fitColumns",
-    renderVerticalBuffer: 300,
+    renderVerticalBuffer: 120,
     columnHeaderSortMulti: false,
     placeholder: lineCount ? "No line is left by these filters." : "There are no rows.",
     initialSort: field && chosenField(field, chosen) ? [{ column: field, dir: direction }] : [],
     keybindings: false,
+    // The library asks each row that it adds how high it is, and the browser lays all out anew to answer; all are as high.
+    rowFormatter: (row) => Object.defineProperty(row.getElement(), "offsetHeight", { value: ROW_HEIGHT, configurable: true }),
     columnDefaults: { resizable: false },
   });
   table.on("tableBuilt", () => {
