@@ -195,7 +195,9 @@ export function judged(compared, comparisons) {
 }
 
 export function evidence(rows) {
-  const content = texts(rows, "evidence").map((text) => element("pre", { class: "log", tabindex: "0" }, pretty(text)));
+  const [first, ...others] = texts(rows, "evidence").map((text) => element("pre", { class: "log", tabindex: "0" }, pretty(text)));
+  const content = first ? [first] : [];
+  if (others.length) content.push(element("details", {}, element("summary", {}, `${others.length} of its launches say otherwise`), element("div", { class: "stack" }, others)));
   const counts = facts([
     ["floating-point operations", count(of(rows, "flops"))],
     ["bytes moved", size(of(rows, "bytes_moved"))],

@@ -1,7 +1,7 @@
 // Lines of a cell over runs. Points are set side by side in their order: runs come in bursts, and two images of one run at once.
 import { detail, findLine, page, unpack, word, workload } from "./data.js";
 import { byId, element } from "./dom.js";
-import { duration } from "./numbers.js";
+import { change, duration, ratio } from "./numbers.js";
 import { replace } from "./state.js";
 
 const COLOURS = ["--line1", "--line2", "--line3", "--line4", "--line5", "--line6"];
@@ -80,18 +80,21 @@ export function draw() {
   const places = series.line.flatMap((of, place) => (of === line ? [place] : []));
   const steps = page.steps.filter((step) => places.includes(step.series));
   const used = page.points.map((_, point) => point).filter((point) => places.some((place) => series.seconds[place][point] !== null));
-  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.`;
-  const pick = (values) => used.map((point) => values[point]);
+  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  // Of several series what is looked at is change: each is drawn over its own first point.
+  const relative = places.length > 1;
+  const base = (place) => (relative ? series.seconds[place].find((value) => value !== null) : 1);
+  const pick = (values, place) => used.map((point) => (values[point] === null ? null : values[point] / base(place)));
   const data = [used.map((_, index) => index)];
   const shown = [{ label: "run", value: (_, index) => (index === null ? "" : heading(used[Math.round(index)])) }];
   const bands = [];
   places.forEach((place, index) => {
     const stroke = colour(COLOURS[index % COLOURS.length]);
     const first = data.length;
-    data.push(pick(series.seconds[place]), pick(series.high[place]), pick(series.low[place]));
+    data.push(pick(series.seconds[place], place), pick(series.high[place], place), pick(series.low[place], place));
     const dash = SHAPES[Math.floor(index / COLOURS.length) % SHAPES.length];
     shown.push(
-      { label: label(place), stroke, width: 2, dash, spanGaps: true, points: { show: true, size: 7, fill: stroke }, value: (_, value) => duration(value) },
+      { label: label(place), stroke, width: 2, dash, spanGaps: true, points: { show: true, size: 7, fill: stroke }, value: (_, value) => (value === null ? "" : duration(value * base(place))) },
       { label: "high", show: true, stroke: "transparent", points: { show: false } },
       { label: "low", show: true, stroke: "transparent", points: { show: false } },
     );
@@ -99,7 +102,7 @@ export function draw() {
   });
   const holder = byId("history-chart");
   holder.replaceChildren();
-  chart = new uPlot(settings(holder.clientWidth || 800, used, shown, bands, steps), data, holder);
+  chart = new uPlot(settings(holder.clientWidth || 800, used, shown, bands, steps, relative), data, holder);
   numbers(places, used, steps);
 }
 
@@ -108,7 +111,7 @@ function heading(point) {
   return `${name}, ${at.slice(0, 16).replace("T", " ")}`;
 }
 
-function settings(width, used, shown, bands, steps) {
+function settings(width, used, shown, bands, steps, relative) {
   const [ink, grid] = [colour("--soft"), colour("--line")];
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   return {
@@ -122,7 +125,7 @@ function settings(width, used, shown, bands, steps) {
     scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { range: (_, low, high) => [low - (high - low || high) * 0.08, high + (high - low || high) * 0.08] } },
     axes: [
       { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, splits: () => used.map((_, index) => index), values: (self, splits) => thinned(self, splits, used), size: 34 },
-      { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, size: 70, values: (_, splits) => splits.map(duration) },
+      { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, size: 70, values: (_, splits) => splits.map((split) => (relative ? ratio(split, 3) : duration(split))) },
     ],
     hooks: { draw: [(self) => mark(self, steps, used)], ready: [(self) => hideBounds(self)] },
   };
@@ -143,9 +146,10 @@ function mark(self, steps, used) {
   context.save();
   context.font = `${11 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
   context.textAlign = "left";
-  for (const step of steps) {
-    const [before, after] = [used.indexOf(step.before), used.indexOf(step.point)];
-    const x = self.valToPos((before + after) / 2, "x", true);
+  const between = Map.groupBy(steps, (step) => (used.indexOf(step.before) + used.indexOf(step.point)) / 2);
+  for (const [place, here] of between) {
+    const x = self.valToPos(place, "x", true);
+    const step = here[0];
     context.strokeStyle = context.fillStyle = colour(step.ratio > 1 ? "--worse" : "--better");
     context.setLineDash([4, 3]);
     context.lineWidth = 1.5 * devicePixelRatio;
@@ -153,8 +157,8 @@ function mark(self, steps, used) {
     context.moveTo(x, bbox.top);
     context.lineTo(x, bbox.top + bbox.height);
     context.stroke();
-    const share = `${step.ratio > 1 ? "▲ +" : "▼ \u2212"}${Math.abs(100 * (step.ratio - 1)).toFixed(1)} %`;
-    context.fillText(share, x + 5 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+    const text = `${step.ratio > 1 ? "▲" : "▼"} ${change(step.ratio)}${here.length > 1 ? ` and ${here.length - 1} more` : ""}`;
+    context.fillText(text, x + 5 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
   }
   context.restore();
 }
