@@ -13,7 +13,7 @@ from reports.page.model import Compared, Comparison, Page
 from reports.page.payload import lead
 from reports.page.scale import Axis, of_ratios
 
-ROWS = 300
+ROWS = 100
 """Of a forest plot; what is worst comes first, and the matrix has all."""
 WIDTH = 340.0
 """Of a row's drawing, and what is left free at its sides."""

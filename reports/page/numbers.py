@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
 from reports import format as formats
 
@@ -18,14 +19,14 @@ ABSENT = formats.ABSENT
 
 def ratio(value: float | None, digits: int = 2) -> str:
     """1.95x; ratios of 10 and more have three digits."""
-    if _absent(value):
+    if not _known(value):
         return ABSENT
     return f"{value:.{digits}f}{TIMES}" if value < 9.995 else f"{_rounded(value)}{TIMES}"
 
 
 def change(value: float | None) -> str:
     """Of a ratio, as a signed share: +3.1 %."""
-    if _absent(value):
+    if not _known(value):
         return ABSENT
     if value >= 10:
         return f"{_rounded(value)}{TIMES}"
@@ -37,17 +38,17 @@ def change(value: float | None) -> str:
 
 def duration(value: float | None) -> str:
     """Of something that is timed: three digits in the unit that fits."""
-    if _absent(value):
+    if not _known(value):
         return ABSENT
     return formats.span(value).replace(" ", THIN) if value >= 120 else _scaled(value, SECONDS)
 
 
 def joules(value: float | None) -> str:
-    return ABSENT if _absent(value) else _scaled(value, JOULES)
+    return _scaled(value, JOULES) if _known(value) else ABSENT
 
 
 def size(value: float | None) -> str:
-    if _absent(value):
+    if not _known(value):
         return ABSENT
     unit = 0
     while value >= 1023.5 and unit < len(SIZES) - 1:
@@ -56,11 +57,11 @@ def size(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    return ABSENT if _absent(value) else f"{100 * value:.1f}{THIN}%"
+    return f"{100 * value:.1f}{THIN}%" if _known(value) else ABSENT
 
 
 def error(value: float | None) -> str:
-    if _absent(value):
+    if not _known(value):
         return ABSENT
     if value == 0:
         return "0"
@@ -71,11 +72,11 @@ def error(value: float | None) -> str:
 
 def count(value: float | None) -> str:
     """Whole, in groups of three."""
-    return ABSENT if _absent(value) else f"{round(value):,}".replace(",", THIN)
+    return f"{round(value):,}".replace(",", THIN) if _known(value) else ABSENT
 
 
-def _absent(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def _rounded(value: float) -> str:

@@ -47,7 +47,7 @@ class Part:
 
 def parts(page: Page) -> tuple[Part, ...]:
     """All suites first; where there is but one, its own part would say the same again."""
-    suites = dict.fromkeys(item.suite for item in (*page.pass_rates, *page.totals) if item.suite)
+    suites = dict.fromkeys(suite for suite in (*(rate.suite for rate in page.pass_rates), *(total.suite for total in page.totals)) if suite)
     return tuple(_part(page, suite) for suite in ["", *(suites if len(suites) > 1 else ())])
 
 

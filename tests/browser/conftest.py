@@ -9,7 +9,7 @@ import pytest
 
 from reports.gate.outputs.as_json import to_json
 from reports.gate.procedure import Verdict
-from reports.gate.report import Decision
+from reports.gate.report import Decision, Side
 from tests.benchmarks.page_data import Shape, write_run
 from tests.browser.watched import Watched, made, watching
 from tests.unit.gate_samples import cell, finding, report
@@ -57,6 +57,8 @@ def gated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cell("torchbench/workload_00001", Verdict.IMPROVED, finding(Verdict.IMPROVED, ratio=0.9, low=0.88, high=0.92, reason="faster")),
         cell("micro/same", Verdict.EQUIVALENT, finding(Verdict.EQUIVALENT, ratio=1.001, low=0.99, high=1.01)),
         decision=Decision.REGRESSED,
+        baseline=Side(label="cpu@2.10", digest="sha256:1", packages={"torch": "2.13"}, python="3.11.7"),
+        candidate=Side(label="cpu@2.11", digest="sha256:2", packages={"torch": "2.14"}, python="3.11.8"),
         lost_cells=("micro/gone inductor cpu inference float32 small",),
     )
     (run / "gate.json").write_text(to_json(found))

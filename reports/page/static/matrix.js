@@ -99,15 +99,18 @@ function build() {
     height: lineCount > 12 ? `${height}px` : undefined,
     rowHeight: ROW_HEIGHT,
     layout: "fitColumns",
-    renderVerticalBuffer: 300,
+    renderVerticalBuffer: 120,
     columnHeaderSortMulti: false,
     placeholder: lineCount ? "No line is left by these filters." : "There are no rows.",
     initialSort: field && chosenField(field, chosen) ? [{ column: field, dir: direction }] : [],
     keybindings: false,
+    // The library asks each row that it adds how high it is, and the browser lays all out anew to answer; all are as high.
+    rowFormatter: (row) => Object.defineProperty(row.getElement(), "offsetHeight", { value: ROW_HEIGHT, configurable: true }),
     columnDefaults: { resizable: false },
   });
   table.on("tableBuilt", () => {
     table.built = true;
+    repair();
     filter();
   });
   table.on("dataSorted", (sorters) => {
@@ -117,6 +120,19 @@ function build() {
     options.sort = sort;
     replace("matrix", options);
   });
+}
+
+/** The library's roles where they are none, or not allowed there. */
+function repair() {
+  for (const group of document.querySelectorAll(".tabulator-col-group")) {
+    group.setAttribute("role", "presentation");
+    for (const name of ["aria-sort", "aria-title"]) group.removeAttribute(name);
+  }
+  const grid = byId("table");
+  grid.removeAttribute("aria-owns");
+  grid.setAttribute("aria-labelledby", "matrix-title");
+  grid.querySelector(".tabulator-tableholder").setAttribute("role", "rowgroup");
+  grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
 }
 
 function chosenField(field, chosen) {
