@@ -10,19 +10,13 @@ from typing import Any
 from reports import format as formats
 from reports.gate import wording
 from reports.gate.procedure import Procedure
-from reports.gate.report import PLACEBO_ALPHA, Finding, GateReport
+from reports.gate.report import PLACEBO_ALPHA, GateReport
 from reports.gate.setup import BASELINE, CANDIDATE
 from reports.page.facts import difference_of
 from reports.page.layout import Layout
 from reports.page.model import Compared, Comparison, ImageFacts
+from reports.page.payload import time_of
 from reports.page.totals import geomean
-
-TIMES = ("latency", "image_time")
-"""Metrics that a forest plot shows, of which a cell has one."""
-
-
-def time_of(findings: tuple[Finding, ...]) -> Finding | None:
-    return next((finding for finding in findings if finding.metric in TIMES), None)
 
 
 def judged(
@@ -47,7 +41,7 @@ def judged(
         place = before if before is not None else after
         line = None if place is None else int(layout.entry_line[place])
         cells.append(Compared(report=report, line=line, baseline=before, candidate=after, lean=""))
-    ratios = [finding.ratio for cell in cells if (finding := time_of(cell.report.findings)) and finding.ratio]
+    ratios = [finding.ratio for cell in cells if (finding := time_of(cell.report)) and finding.ratio]
     return Comparison(
         baseline=gate.baseline.label,
         candidate=gate.candidate.label,

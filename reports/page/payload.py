@@ -31,6 +31,8 @@ MOST_WAITING = 16
 ROWS_OF_A_DRAWER = 200
 """About as many: lines are not divided."""
 REASON_CHARACTERS = 200
+TIMES = ("latency", "image_time")
+"""Metrics of which a cell has one."""
 JSON, GZIP = "application/json", "application/gzip+base64"
 GZIP_FRAMING = 31
 """zlib's number for a window of 32 KiB in gzip's framing."""
@@ -106,12 +108,17 @@ def lead(report: CellReport) -> Finding | None:
     return next(iter([*found, *report.findings]), None)
 
 
+def time_of(report: CellReport) -> Finding | None:
+    """The finding that a forest plot shows."""
+    return next((finding for finding in report.findings if finding.metric in TIMES), None)
+
+
 def _compared(comparison: Comparison) -> str:
     """Columns, in the comparison's order. ``ratio``, ``low`` and ``high`` are those of time; the other findings are in the drawers."""
     cells = comparison.cells
     reports = [cell.report for cell in cells]
     leads = [lead(report) for report in reports]
-    times = [next((finding for finding in report.findings if finding.metric in ("latency", "image_time")), None) for report in reports]
+    times = list(map(time_of, reports))
     found = {
         "cell": encode.array(encode.text(report.cell) for report in reports),
         "verdict": encode.column(words_of([report.verdict.value for report in reports])),

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reports.gate.report import Change
-from reports.page.judged import time_of
 from reports.page.model import Comparison, Difference, Line, Page
-from reports.page.payload import lead
+from reports.page.payload import lead, time_of
 
 Value = str | int | float | None
 LINE_COLUMNS = ("suite", "workload", "device", "mode", "precision", "shapes", "batch_size")
@@ -117,7 +116,7 @@ def _changes(difference: Difference) -> Iterator[tuple[str, Change]]:
 def _comparison(page: Page, number: int, comparison: Comparison) -> Table:
     def rows() -> Iterator[tuple[Value, ...]]:
         for cell in comparison.cells:
-            report, time, leading = cell.report, time_of(cell.report.findings), lead(cell.report)
+            report, time, leading = cell.report, time_of(cell.report), lead(cell.report)
             yield (
                 *(report.cell, report.verdict.value, cell.lean, report.baseline_status, report.candidate_status),
                 *(
