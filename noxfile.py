@@ -118,6 +118,7 @@ host_session(
 host_session(
     "gate-real", "Benchmark: the gate on real launches of an image and of worse ones: -- --image REF (hours)", "tests.benchmarks.gate_real"
 )
+host_session("page-benchmark", "Benchmark: the page of 10 000 cells of 3 images with 30 samples each", "tests.benchmarks.page")
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 

@@ -6,20 +6,41 @@ import argparse
 import datetime
 import io
 import sys
+import webbrowser
 from pathlib import Path
 
 from images.errors import UserError
 from matrix.errors import INCOMPLETE
 from matrix.store import latest_run
-from reports.compare import compare
 from reports.load import load
-from reports.render import render
-from reports.summary import summary
+from reports.page.build import build
+from reports.page.collect import collect
+from reports.page.export import export
+from reports.page.figures import figures
+from reports.page.render import render, write_page
+from reports.page.serve import DEFAULT_PORT, serve
+from reports.page.summary import summary
 
 PAGE = "report.html"
 
 
 def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a name must not cost the table.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        runs = options.runs or [latest_run(options.results)]
+        output = options.output or _default_output(runs)
+        if options.serve is not None:
+            return serve(runs, output, reference=options.reference, port=options.serve, show=options.open)
+        return _make(runs, output, options)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports", description="Makes the page of one or more runs.")
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run directories, or CSV files (the ancestor's too); the latest run where absent"
@@ -29,29 +50,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--reference", default="", metavar="COLUMN", help="set all columns beside this one, across images, as in 'cpu inductor'"
     )
-    options = parser.parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a name must not cost the table.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="also write its tables as CSV, JSON and Markdown, its figures as SVG and PNG"
+    )
+    parser.add_argument("--open", action="store_true", help="show the page in a browser")
+    parser.add_argument(
+        "--serve",
+        type=int,
+        nargs="?",
+        const=DEFAULT_PORT,
+        metavar="PORT",
+        help=f"serve the page to this host, and make it anew while a run goes on and somebody looks (default port: {DEFAULT_PORT}; 0: any)",
+    )
+    return parser
+
+
+def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
+    page = build(collect(load(runs)), datetime.datetime.now().astimezone(), options.reference)
     try:
-        runs = options.runs or [latest_run(options.results)]
-        loaded = load(runs)
-        comparison = compare(loaded.table, options.reference)
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
-    output = options.output or _default_output(runs)
-    page = render(loaded, comparison, datetime.datetime.now().astimezone())
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(page, encoding="utf-8", errors="replace")
+        write_page(output, render(page))
+        written = export(page, options.export, figures(page)) if options.export is not None else []
     except OSError as error:
         print(f"the page cannot be written: {error}\n  next: name another file with --output", file=sys.stderr)
         return INCOMPLETE
-    print(summary(comparison))
-    if loaded.quarantined:
-        print(f"{len(loaded.quarantined)} lines or files are quarantined: the page lists them")
+    print(summary(page))
+    if page.quarantined_count:
+        print(f"{page.quarantined_count} lines or files are quarantined: the page lists them")
+    if written:
+        print(f"export: {len(written)} files in {options.export}")
     print(f"page: {output}")
+    if options.open:
+        webbrowser.open(output.resolve().as_uri())
     return 0
 
 

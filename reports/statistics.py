@@ -1,4 +1,4 @@
-"""The gate's statistics: pure functions over arrays of cells x blocks, for paired differences of logarithms.
+"""The statistics of gate and page: pure functions over arrays of cells x blocks, for paired differences of logarithms, and for launches that are not paired.
 
 A difference is one block's: the logarithm of the candidate's median sample minus that of the baseline's. Nothing is assumed of the noise but that
 it is symmetric about the effect. All work on the last axis, and so on a hundred thousand cells as on one.
@@ -85,6 +85,51 @@ def bound(differences: ArrayLike, level: float, side: Literal["upper", "lower"])
         return np.full(averages.shape[:-1], sign * np.inf)
     position = averages.shape[-1] - rejected if side == "upper" else rejected - 1
     found: Floats = np.partition(averages, position, axis=-1)[..., position]
+    return found
+
+
+@functools.cache
+def rank_sum_distribution(m: int, n: int) -> Floats:
+    """``P(U <= u)`` for u = 0 ... m n, of the number U of pairs in which one of m values is below one of n, where there is no effect; shape (m n + 1,).
+
+    Source: Mann and Whitney 1947, by the generating function of the Gaussian binomial coefficient.
+    """
+    ways = np.zeros(m * n + 1)
+    ways[0] = 1.0
+    for place in range(1, min(m, n) + 1):
+        # Times (1 - q^(longer + place)), then over (1 - q^place).
+        step = max(m, n) + place
+        if step < len(ways):
+            ways[step:] -= ways[:-step].copy()
+        for first in range(place):
+            ways[first::place] = np.cumsum(ways[first::place])
+    cumulative: Floats = np.cumsum(ways) / math.comb(m + n, m)
+    cumulative.flags.writeable = False
+    return cumulative
+
+
+def pairwise_differences(first: ArrayLike, second: ArrayLike) -> Floats:
+    """``second_j - first_i`` for all i and j; shapes (..., m) and (..., n) -> (..., m n). Their median is the Hodges-Lehmann estimate of the shift."""
+    before, after = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    differences: Floats = (after[..., None, :] - before[..., :, None]).reshape(*before.shape[:-1], -1)
+    return differences
+
+
+def shift_bound(first: ArrayLike, second: ArrayLike, level: float, side: Literal["upper", "lower"]) -> Floats:
+    """One-sided confidence bound at ``1 - level`` of how far the second values lie beyond the first, which are not paired; shapes (..., m), (..., n)
+    -> (...). Infinite where they are too few for the level.
+
+    What the rank-sum test does not reject: an order statistic of the pairwise differences. Source: Hollander, Wolfe and Chicken, Nonparametric
+    Statistical Methods, 4.3.
+    """
+    differences = pairwise_differences(first, second)
+    cumulative = rank_sum_distribution(np.shape(first)[-1], np.shape(second)[-1])
+    rejected = int(np.searchsorted(cumulative, level * (1 + 1e-12), side="right"))
+    sign = 1.0 if side == "upper" else -1.0
+    if rejected == 0:
+        return np.full(differences.shape[:-1], sign * np.inf)
+    position = differences.shape[-1] - rejected if side == "upper" else rejected - 1
+    found: Floats = np.partition(differences, position, axis=-1)[..., position]
     return found
 
 

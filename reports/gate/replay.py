@@ -23,13 +23,18 @@ def replay_command(setup: GateSetup, cell: Cell) -> str:
     words += options
     for label in dict.fromkeys((setup.baseline.label, setup.candidate.label)):
         words += ["--image", label]
+    return shlex.join([*words, *cell_options(cell), "--launches", str(LAUNCHES)])
+
+
+def cell_options(cell: Cell) -> list[str]:
+    """The options that select exactly this cell."""
     workload = cell.workload if cell.path is None else f"{PATH_PREFIX}{cell.path}:{cell.workload.rpartition(':')[2]}"
-    words += ["--only", workload]
+    words = ["--only", workload]
     if cell.suite != catalog.IMAGE_SUITE:
         words += ["--backend", _backend(cell), "--mode", cell.mode, "--precision", cell.precision, "--shapes", cell.shapes]
         if cell.batch_size is not None:
             words += ["--batch-size", str(cell.batch_size)]
-    return shlex.join([*words, "--launches", str(LAUNCHES)])
+    return words
 
 
 def _backend(cell: Cell) -> str:

@@ -19,7 +19,10 @@ from reports.statistics import (
     fewest_blocks,
     hodges_lehmann,
     holm,
+    pairwise_differences,
+    rank_sum_distribution,
     share_interval,
+    shift_bound,
     signed_rank_distribution,
     signed_rank_p,
     walsh_averages,
@@ -131,3 +134,47 @@ def test_shares_have_their_exact_interval() -> None:
     assert low == 0.0
     assert high == pytest.approx(0.1684, abs=5e-5)
     assert share_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 4), (5, 5), (2, 9), (8, 6)])
+def test_the_distribution_of_rank_sums_is_that_of_all_orders(m: int, n: int) -> None:
+    counts = np.zeros(m * n + 1)
+    for places in itertools.combinations(range(m + n), m):
+        counts[sum(place - index for index, place in enumerate(places))] += 1
+    np.testing.assert_allclose(rank_sum_distribution(m, n), np.cumsum(counts) / math.comb(m + n, m), rtol=1e-12)
+
+
+def test_large_rank_sums_end_at_one() -> None:
+    found = rank_sum_distribution(40, 35)
+    assert found[-1] == pytest.approx(1.0)
+    assert np.all(np.diff(found) >= -1e-12)
+
+
+@pytest.mark.parametrize(("m", "n"), [(5, 5), (6, 4), (8, 12)])
+def test_a_shift_s_bounds_are_what_the_rank_sum_test_does_not_reject(m: int, n: int) -> None:
+    generator = np.random.default_rng(m * n)
+    first, second = generator.normal(0, 1, m), generator.normal(0.7, 1, n)
+    lower, upper = shift_bound(first, second, 0.05, "lower"), shift_bound(first, second, 0.05, "upper")
+    for edge, alternative, touch in ((float(lower), "greater", 1e-9), (float(upper), "less", -1e-9)):
+        inside, outside = (
+            stats.mannwhitneyu(second - edge - sign * touch, first, alternative=alternative, method="exact").pvalue for sign in (1, -1)
+        )
+        assert inside > 0.05 >= outside
+
+
+def test_a_shift_s_bounds_cover_it_as_often_as_they_say() -> None:
+    generator = np.random.default_rng(9)
+    first, second = generator.standard_t(3, (4000, 6)), generator.standard_t(3, (4000, 7)) + 0.5
+    low, high = shift_bound(first, second, 0.05, "lower"), shift_bound(first, second, 0.05, "upper")
+    assert np.mean(low > 0.5) <= 0.06
+    assert np.mean(high < 0.5) <= 0.06
+
+
+def test_a_shift_of_too_few_has_no_bounds() -> None:
+    assert float(shift_bound([1.0, 2.0], [3.0, 4.0], 0.05, "lower")) == -math.inf
+    assert float(shift_bound([1.0, 2.0], [3.0, 4.0], 0.05, "upper")) == math.inf
+
+
+def test_pairwise_differences_of_many_cells() -> None:
+    found = pairwise_differences([[1.0, 2.0], [0.0, 0.0]], [[5.0, 7.0, 9.0], [1.0, 1.0, 1.0]])
+    assert found.tolist() == [[4.0, 6.0, 8.0, 3.0, 5.0, 7.0], [1.0] * 6]

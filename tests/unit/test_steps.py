@@ -1,93 +1,87 @@
-"""A step of training shows a wrong backward: its gradients are of a size that a tolerance can see."""
+"""Changes of level: planted ones are found where they are, and noise alone has few."""
 
 from __future__ import annotations
 
-import functools
+import math
 
+import numpy as np
 import pytest
-import torch
+from scipy import stats
 
-from harness.experiments.steps import make_step, surroundings, weighted_sum_of_outputs
-from harness.experiments.steps import results as step_results
-from harness.measure.accuracy import compare, default_tolerance
-from harness.protocols import Subject
-from tests.unit.test_micro import NAMES, load
+from reports.steps import FEWEST_VALUES, LEVEL, find_steps
 
 
-class NoGradient(torch.autograd.Function):
-    """Right forward, zero backward."""
-
-    @staticmethod
-    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: object, *gradients: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(gradients[0])
+def noise(seed: int, series: int, points: int, deviation: float = 0.01) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).normal(0, deviation, (series, points))
 
 
-def results(subject: Subject, precision: str, *, broken: bool = False) -> dict[str, object]:
-    def function(*inputs: torch.Tensor) -> torch.Tensor:
-        wrong = [NoGradient.apply(x) if broken and x.is_floating_point() else x for x in inputs]  # type: ignore[no-untyped-call]
-        output: torch.Tensor = subject.model(*wrong)
-        return output
-
-    return step_results(make_step(function, subject, mode="training", precision=precision, device="cpu"))
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("adam_step_foreach", "embedding_bag")])
-def test_a_wrong_backward_is_found_in_every_workload(name: str) -> None:
-    tolerance = default_tolerance("training", "float32")
-    eager = results(load(name, mode="training"), "float32")
-    exact_subject = load(name, mode="training")
-    exact_subject.model = exact_subject.model.double()
-    exact_subject.inputs = tuple(x.double() if x.is_floating_point() else x for x in exact_subject.inputs)
-    reference = results(exact_subject, "float64")
-    assert compare(eager, results(load(name, mode="training"), "float32"), reference, tolerance).same
-    assert not compare(eager, results(load(name, mode="training"), "float32", broken=True), reference, tolerance).same
+@pytest.mark.parametrize("place", [2, 5, 10])
+def test_a_step_is_found_where_it_is(place: int) -> None:
+    values = noise(1, 1, 12)
+    values[0, place:] += math.log(1.2)
+    (step,) = find_steps(values)
+    assert (step.series, step.place, step.before) == (0, place, place - 1)
+    assert math.exp(step.new - step.old) == pytest.approx(1.2, rel=0.03)
+    assert step.old == pytest.approx(values[0, :place].mean())
 
 
-def test_the_loss_has_gradients_of_unit_size() -> None:
-    x = torch.randn(64, 64, requires_grad=True)
-    weighted_sum_of_outputs((x, torch.arange(3))).backward()  # type: ignore[no-untyped-call]
-    assert x.grad is not None
-    assert float(x.grad.std()) == pytest.approx(1.0, rel=0.02)
+def test_several_steps_are_told_apart_and_levels_are_between_neighbours() -> None:
+    values = noise(2, 1, 24, 0.005)
+    values[0, 8:] += 0.2
+    values[0, 16:] -= 0.1
+    first, second = find_steps(values)
+    assert (first.place, second.place) == (8, 16)
+    assert first.new == second.old == pytest.approx(values[0, 8:16].mean())
 
 
-def test_nothing_to_train_is_said() -> None:
-    with pytest.raises(ValueError, match="nothing to train"):
-        weighted_sum_of_outputs(torch.ones(3))
+def test_noise_alone_has_few_steps() -> None:
+    """Series by series, so that each has the level for itself."""
+    values = noise(3, 2000, 15)
+    false = sum(bool(find_steps(values[[series]] * 10)) for series in range(len(values)))
+    low, _ = stats.binomtest(false, len(values)).proportion_ci(0.999)
+    assert low <= LEVEL
 
 
-def test_a_timed_step_leaves_the_parameters_as_they_were_checked() -> None:
-    subject = load("linear_gelu_mlp", mode="training")
-    step = make_step(subject.model, subject, mode="training", precision="float32", device="cpu")
-    before = [parameter.detach().clone() for parameter in subject.model.parameters()]
-    for _ in range(3):
-        step.call()
-    assert all(torch.equal(one, other) for one, other in zip(before, subject.model.parameters(), strict=True))
-    assert all(parameter.grad is not None for parameter in subject.model.parameters())
-    step.release()
-    assert all(parameter.grad is None for parameter in subject.model.parameters())
-    step_results(step)
-    assert not all(torch.equal(one, other) for one, other in zip(before, subject.model.parameters(), strict=True))
+def test_of_many_series_few_found_steps_are_false() -> None:
+    values = noise(4, 1000, 12, 0.02)
+    values[:100, 6:] += 0.15
+    found = find_steps(values)
+    true = {step.series for step in found if step.series < 100}
+    assert len(true) > 95
+    assert len({step.series for step in found} - true) <= 0.15 * len(found)
 
 
-def test_a_timed_call_of_inference_is_the_function_itself() -> None:
-    """What the harness does around it (no gradients) is entered once for all calls."""
-    subject = load("softmax", mode="inference")
-    step = make_step(subject.model, subject, mode="inference", precision="float32", device="cpu")
-    assert isinstance(step.call, functools.partial)
-    assert step.call.func is subject.model
-    with surroundings("inference"):
-        assert not torch.is_grad_enabled()
-    with surroundings("training"):
-        assert torch.is_grad_enabled()
+def test_a_single_value_that_is_off_is_no_level() -> None:
+    values = noise(5, 1, 12)
+    values[0, -1] += 1.0
+    assert find_steps(values) == []
 
 
-def test_a_loss_is_a_result_where_it_is_the_workload_s_own() -> None:
-    """Of ours, a sum that cancels, eager and a right backend have errors that differ by any factor."""
-    assert "loss" not in results(load("cumsum", mode="training"), "bfloat16")
-    own = load("softmax", mode="training")
-    own.loss = lambda outputs: outputs.square().sum()
-    assert set(results(own, "float32")) >= {"outputs", "loss", "input gradients"}
+def test_small_changes_matter_to_nobody() -> None:
+    values = noise(6, 1, 40, 0.0005)
+    values[0, 20:] += math.log(1.01)
+    assert find_steps(values) == []
+
+
+def test_gaps_are_no_values() -> None:
+    values = noise(7, 1, 12)
+    values[0, 6:] += 0.3
+    values[0, [1, 5, 6]] = np.nan
+    (step,) = find_steps(values)
+    assert (step.before, step.place) == (4, 7)
+
+
+def test_exact_values_and_few_values() -> None:
+    values = np.array([[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0], [1.0, np.nan, 2.0, np.nan]])
+    (step,) = find_steps(values)
+    assert (step.series, step.place, step.p) == (0, 2, 0.0)
+    assert find_steps(np.zeros((0, 0))) == []
+    assert find_steps(np.zeros((3, FEWEST_VALUES - 1))) == []
+
+
+def test_p_is_bonferroni_s_of_the_largest_t() -> None:
+    values = noise(8, 1, 10)
+    values[0, 4:] += 0.2
+    (step,) = find_steps(values)
+    every = [stats.ttest_ind(values[0, :place], values[0, place:]).pvalue for place in range(2, 9)]
+    assert step.p == pytest.approx(7 * min(every), rel=1e-6)

@@ -1,0 +1,153 @@
+// Figures of a cell: samples by launch, their distribution, launches against each other, parts of a whole.
+import { drawing, element } from "./dom.js";
+import { duration, ratio } from "./numbers.js";
+import { median } from "./samples.js";
+import { linear, range } from "./scale.js";
+
+const VARIANTS = ["eager", "backend"];
+const WIDTH = 720;
+const LEFT = 64;
+
+function figure(name, height, label, ...parts) {
+  return drawing("svg", { class: name, viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label }, parts);
+}
+
+function across(axis, top, bottom, format, count) {
+  return axis.ticks(count).flatMap((tick) => [
+    drawing("path", { class: "grid", d: `M${axis.place(tick).toFixed(1)} ${top}V${bottom}` }),
+    drawing("text", { x: axis.place(tick).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, format(tick)),
+  ]);
+}
+
+function upward(axis, left, right, format, count) {
+  return axis.ticks(count).flatMap((tick) => [
+    drawing("path", { class: "grid", d: `M${left} ${axis.place(tick).toFixed(1)}H${right}` }),
+    drawing("text", { x: left - 8, y: (axis.place(tick) + 4).toFixed(1), "text-anchor": "end" }, format(tick)),
+  ]);
+}
+
+/** Every sample: launches from left to right, eager beside the backend, in the order in which they were taken. */
+export function strip(series) {
+  const launches = [...new Set(series.map((one) => one.launch))].sort((a, b) => a - b);
+  const height = 300;
+  const bottom = height - 34;
+  const time = linear(...range(series.flatMap((one) => one.seconds), 0.06, true), bottom, 10);
+  const slot = (WIDTH - LEFT - 8) / launches.length;
+  const dot = Math.max(1.4, Math.min(3, slot / 40));
+  const parts = [upward(time, LEFT, WIDTH - 8, duration, 5)];
+  launches.forEach((launch, index) => {
+    const start = LEFT + index * slot;
+    if (index) parts.push(drawing("path", { class: "between grid", d: `M${start.toFixed(1)} 10V${bottom}` }));
+    if (launches.length <= 24 || index % Math.ceil(launches.length / 24) === 0)
+      parts.push(drawing("text", { x: (start + slot / 2).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, String(launch)));
+    for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "eager" ? 0.07 : 0.53), slot * 0.4, time, dot));
+  });
+  parts.push(drawing("text", { x: LEFT + (WIDTH - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
+  return figure("strip", height, `Every sample of ${launches.length} launches, eager beside the backend`, parts);
+}
+
+function column(one, left, width, time, dot) {
+  const place = (index) => left + ((index + 0.5) / one.seconds.length) * width;
+  const middle = time.place(median(one.seconds)).toFixed(1);
+  return drawing(
+    "g",
+    { class: one.variant },
+    one.seconds.map((seconds, index) => {
+      const [x, y] = [place(index), time.place(Math.min(Math.max(seconds, time.low), time.high))];
+      if (seconds > time.high || seconds < time.low) return beyond(x, y, seconds, one.marks[index], seconds > time.high ? -1 : 1);
+      if (!one.marks[index]) return drawing("circle", { class: "sample", cx: x.toFixed(1), cy: y.toFixed(1), r: dot.toFixed(1) });
+      const cross = drawing("path", { class: "marked", d: `M${(x - 3).toFixed(1)} ${(y - 3).toFixed(1)}l6 6m0 -6l-6 6` });
+      cross.append(drawing("title", {}, `${one.marks[index]}: ${duration(seconds)}`));
+      return cross;
+    }),
+    drawing("path", { class: "median", d: `M${left.toFixed(1)} ${middle}h${width.toFixed(1)}` }),
+  );
+}
+
+/** A sample that is off the axis, at its end. */
+function beyond(x, y, seconds, mark, direction) {
+  const arrow = drawing("path", { class: mark ? "marked" : "off", d: `M${(x - 3).toFixed(1)} ${(y + 2 * direction * -1).toFixed(1)}h6l-3 ${5 * direction}z` });
+  arrow.append(drawing("title", {}, `${mark ? `${mark}: ` : ""}${duration(seconds)}, off the axis`));
+  return arrow;
+}
+
+/** How many samples are off the axis of `strip`. */
+export function offAxis(series) {
+  const [low, high] = range(series.flatMap((one) => one.seconds), 0.06, true);
+  return series.reduce((sum, one) => sum + one.seconds.filter((seconds) => seconds < low || seconds > high).length, 0);
+}
+
+/** The share of samples that are as fast, over all launches. */
+export function ecdf(series) {
+  const height = 300;
+  const bottom = height - 34;
+  const time = linear(...range(series.flatMap((one) => one.seconds), 0.02, true), 44, WIDTH - 12);
+  const share = linear(0, 1, bottom, 10);
+  const parts = [
+    across(time, 10, bottom, duration, 6),
+    [0, 0.5, 1].map((level) => [
+      drawing("path", { class: "quantile", d: `M44 ${share.place(level)}H${WIDTH - 12}` }),
+      drawing("text", { x: 38, y: share.place(level) + 4, "text-anchor": "end" }, `${100 * level}`),
+    ]),
+    drawing("text", { x: 44, y: height - 2 }, "% of samples that are as fast"),
+  ];
+  for (const variant of VARIANTS) {
+    const values = series.flatMap((one) => (one.variant === variant ? one.seconds : [])).sort((a, b) => a - b);
+    if (!values.length) continue;
+    const steps = values.filter((value) => value <= time.high).map((value, index) => `H${time.place(Math.max(value, time.low)).toFixed(1)}V${share.place((index + 1) / values.length).toFixed(1)}`);
+    parts.push(drawing("path", { class: `curve ${variant}`, d: `M44 ${bottom}${steps.join("")}H${WIDTH - 12}` }));
+  }
+  return figure("ecdf", height, "Distribution of all samples, eager and backend", parts);
+}
+
+/** A number of each launch with its interval. */
+export function launches(points, middle) {
+  const step = 22;
+  const height = points.length * step + 34;
+  const bottom = height - 26;
+  const values = points.flatMap((point) => [point.value, point.low, point.high]).filter((value) => value !== null && value !== undefined);
+  const scale = linear(...range([...values, middle]), LEFT, WIDTH - 60);
+  const parts = [across(scale, 0, bottom, (tick) => ratio(tick, 3), 6), drawing("path", { class: "one", d: `M${scale.place(middle).toFixed(1)} 0V${bottom}` })];
+  points.forEach((point, index) => {
+    const y = index * step + 12;
+    parts.push(drawing("text", { x: 8, y: y + 4 }, String(point.launch)));
+    if (point.value === null || point.value === undefined) {
+      parts.push(drawing("text", { x: LEFT, y: y + 4, class: "ink" }, point.status));
+      return;
+    }
+    const [low, high] = [scale.place(point.low ?? point.value), scale.place(point.high ?? point.value)];
+    parts.push(
+      drawing("path", { class: "reach", d: `M${low.toFixed(1)} ${y}H${high.toFixed(1)}M${low.toFixed(1)} ${y - 4}v8M${high.toFixed(1)} ${y - 4}v8` }),
+      drawing("circle", { class: "dot", cx: scale.place(point.value).toFixed(1), cy: y, r: 4 }),
+      drawing("text", { x: WIDTH - 8, y: y + 4, "text-anchor": "end", class: "ink" }, ratio(point.value, 3)),
+    );
+  });
+  return figure("launches backend", height, "Speedup over eager of each launch, with its interval; the line is that of all launches", parts);
+}
+
+/** Rows of parts on one scale: [name, total as text, [[label, value, shade]...]]. */
+export function stacked(rows, format) {
+  const step = 34;
+  const height = rows.length * step;
+  const most = Math.max(...rows.map((row) => row[2].reduce((sum, part) => sum + part[1], 0)));
+  const scale = linear(0, most, 130, WIDTH - 90);
+  const parts = rows.flatMap(([name, total, pieces], index) => {
+    const y = index * step + 6;
+    let at = 0;
+    const drawn = pieces.map(([label, value, shade]) => {
+      const [start, end] = [scale.place(at), scale.place(at + value)];
+      at += value;
+      const piece = drawing("g", { class: shade }, drawing("rect", { x: start.toFixed(1), y, width: Math.max(0.5, end - start - 1).toFixed(1), height: 22, rx: 2 }));
+      piece.append(drawing("title", {}, `${label}: ${format(value)}`));
+      if (end - start > label.length * 6.4 + 12) piece.append(drawing("text", { x: (start + 7).toFixed(1), y: y + 15, class: "on" }, label));
+      return piece;
+    });
+    return [drawing("text", { x: 122, y: y + 15, "text-anchor": "end", class: "ink" }, name), ...drawn, drawing("text", { x: (scale.place(at) + 7).toFixed(1), y: y + 15, class: "ink" }, total)];
+  });
+  return figure("parts", height, rows.map(([name, total]) => `${name} ${total}`).join(", "), parts);
+}
+
+export function key(...variants) {
+  const names = { eager: "eager", backend: "backend", marked: "× taken under throttling or contention" };
+  return element("ul", { class: "legend" }, variants.map((variant) => element("li", { class: variant }, variant === "marked" ? "" : element("span", { class: "key " + variant, "aria-hidden": true }), names[variant])));
+}

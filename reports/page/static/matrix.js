@@ -1,0 +1,234 @@
+// The matrix: a big table, and filters that are in the address.
+import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, images, lineCount, page, status, warnings, workload } from "./data.js";
+import { byId, element } from "./dom.js";
+import { EAGER, better, definitions, metrics } from "./matrix_columns.js";
+import { count, known } from "./numbers.js";
+import { replace } from "./state.js";
+
+const LINE_FILTERS = ["suite", "mode", "precision", "shapes", "device"];
+const COLUMN_FILTERS = ["backend", "image"];
+const ENTRY_FILTERS = ["status", "warning"];
+const ANY_FAILURE = "not pass";
+const ROW_HEIGHT = 33;
+
+let table = null;
+let options = {};
+let headings = "";
+let keep = new Uint8Array(lineCount).fill(1);
+let searched = null;
+
+/** Show it as an address says. */
+export function show(wanted) {
+  options = { ...wanted };
+  if (!table) start();
+  for (const field of byId("filters").elements) {
+    if (!field.name && field.id !== "filter-q") continue;
+    const value = options[field.name || "q"] ?? field.dataset.first ?? "";
+    if (field.value !== value) field.value = value;
+    if (field.tagName === "SELECT") field.classList.toggle("chosen", field.value !== (field.dataset.first ?? ""));
+  }
+  update();
+}
+
+function metric() {
+  return metrics.find((one) => one.name === byId("filter-metric").value) ?? metrics[0];
+}
+
+function over() {
+  const value = byId("filter-over").value;
+  return value === EAGER ? EAGER : columns.findIndex((column) => column.label === value);
+}
+
+function start() {
+  prepare("metric", metrics.map((one) => [one.name, one.label]), metrics.find((one) => one.name === "device_seconds")?.name ?? metrics[0]?.name);
+  prepare("over", [[EAGER, "its own eager"], ...columns.map((column) => [column.label, column.label])], page.reference === null ? EAGER : columns[page.reference].label);
+  for (const name of [...LINE_FILTERS, ...COLUMN_FILTERS, ...ENTRY_FILTERS]) {
+    const values = choices(name);
+    if (values.length < 2 && !(name === "warning" && values.length)) continue;
+    const extra = name === "status" && values.some((value) => value !== "pass") ? [[ANY_FAILURE, "what is not pass"]] : [];
+    prepare(name, [["", "all"], ...extra, ...values.map((value) => [value, value])], "");
+  }
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("input", changed);
+  byId("filters").addEventListener("reset", (event) => {
+    event.preventDefault();
+    table.clearSort();
+    replace("matrix", {});
+    show({});
+  });
+  byId("matrix-save").addEventListener("click", save);
+  byId("table").addEventListener("keydown", walk);
+  build();
+}
+
+function prepare(name, values, first) {
+  const select = byId(`filter-${name}`);
+  select.replaceChildren(...values.map(([value, label]) => element("option", { value }, label)));
+  select.dataset.first = first;
+  select.value = first;
+  select.parentElement.hidden = false;
+}
+
+function changed() {
+  const found = {};
+  for (const field of byId("filters").elements) {
+    if (field.tagName === "SELECT" && field.value !== (field.dataset.first ?? "")) found[field.name] = field.value;
+    if (field.id === "filter-q" && field.value) found.q = field.value;
+  }
+  if (options.sort) found.sort = options.sort;
+  replace("matrix", found);
+  show(found);
+}
+
+/** Columns that the filters leave. */
+function chosenColumns() {
+  return columns.flatMap((column, index) =>
+    (options.backend && columnBackend(column) !== options.backend) || (options.image && images[column.image].name !== options.image) ? [] : [index],
+  );
+}
+
+function build() {
+  const chosen = chosenColumns();
+  byId("table").classList.toggle("long-names", images.some((image) => image.name.length > 24));
+  headings = heading();
+  const [field, direction] = (options.sort ?? "").split(" ");
+  const height = Math.max(320, Math.min(innerHeight - byId("table").getBoundingClientRect().top - 90, ROW_HEIGHT * lineCount + 90));
+  table = new Tabulator(byId("table"), {
+    data: Array.from({ length: lineCount }, (_, line) => ({ id: line, line })),
+    columns: definitions(metric(), over(), chosen),
+    height: lineCount > 12 ? `${height}px` : undefined,
+    rowHeight: ROW_HEIGHT,
+    layout: "fitColumns",
+    renderVerticalBuffer: 120,
+    columnHeaderSortMulti: false,
+    placeholder: lineCount ? "No line is left by these filters." : "There are no rows.",
+    initialSort: field && chosenField(field, chosen) ? [{ column: field, dir: direction }] : [],
+    keybindings: false,
+    // The library asks each row that it adds how high it is, and the browser lays all out anew to answer; all are as high.
+    rowFormatter: (row) => Object.defineProperty(row.getElement(), "offsetHeight", { value: ROW_HEIGHT, configurable: true }),
+    columnDefaults: { resizable: false },
+  });
+  table.on("tableBuilt", () => {
+    table.built = true;
+    repair();
+    filter();
+  });
+  table.on("dataSorted", (sorters) => {
+    if (!table.built) return;
+    const sort = sorters.length ? `${sorters[0].field} ${sorters[0].dir}` : undefined;
+    if (sort === options.sort) return;
+    options.sort = sort;
+    replace("matrix", options);
+  });
+}
+
+/** The library's roles where they are none, or not allowed there. */
+function repair() {
+  for (const group of document.querySelectorAll(".tabulator-col-group")) {
+    group.setAttribute("role", "presentation");
+    for (const name of ["aria-sort", "aria-title"]) group.removeAttribute(name);
+  }
+  const grid = byId("table");
+  grid.removeAttribute("aria-owns");
+  grid.setAttribute("aria-labelledby", "matrix-title");
+  grid.querySelector(".tabulator-tableholder").setAttribute("role", "rowgroup");
+  grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
+}
+
+function chosenField(field, chosen) {
+  return field === "name" || chosen.some((column) => field === `c${column}`);
+}
+
+function heading() {
+  return JSON.stringify([metric()?.name, over(), options.backend, options.image]);
+}
+
+function update() {
+  if (headings !== heading()) {
+    table.destroy();
+    build();
+  } else if (table.built) {
+    filter();
+  }
+}
+
+function filter() {
+  const query = (options.q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  searched ??= Array.from({ length: lineCount }, (_, line) => `${workload(line)} ${detail(line)}`.toLowerCase());
+  const chosen = chosenColumns();
+  const wanted = LINE_FILTERS.filter((name) => options[name]);
+  const byEntry = options.status || options.warning;
+  let left = 0;
+  keep = new Uint8Array(lineCount);
+  for (let line = 0; line < lineCount; line++) {
+    const kept =
+      query.every((text) => searched[line].includes(text)) &&
+      wanted.every((name) => axis(name, line) === options[name]) &&
+      (!byEntry || chosen.some((column) => fits(entryAt(line, column))));
+    keep[line] = kept ? 1 : 0;
+    left += kept ? 1 : 0;
+  }
+  if (left === lineCount) table.clearFilter();
+  else table.setFilter((row) => keep[row.line] === 1);
+  byId("matrix-count").textContent = `${left === lineCount ? count(left) : `${count(left)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}${common() ? `, all ${common()}` : ""}`;
+}
+
+function fits(entry) {
+  if (entry < 0) return false;
+  const state = status(entry);
+  if (options.status && !(options.status === ANY_FAILURE ? state !== "pass" : state === options.status)) return false;
+  return !options.warning || warnings(entry).includes(options.warning);
+}
+
+const STEPS = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] };
+
+/** From cell to cell with the arrows. */
+function walk(event) {
+  const step = STEPS[event.key];
+  const link = event.target.closest?.(".entry");
+  if (!step || !link) return;
+  event.preventDefault();
+  const cell = link.closest(".tabulator-cell");
+  if (step[0]) {
+    let next = cell;
+    do next = step[0] > 0 ? next.nextElementSibling : next.previousElementSibling;
+    while (next && !next.querySelector("a.entry"));
+    next?.querySelector("a.entry").focus();
+    return;
+  }
+  const row = table.getRows("active").find((one) => one.getElement().contains(cell));
+  const next = step[1] > 0 ? row?.getNextRow() : row?.getPrevRow();
+  if (!next) return;
+  const place = [...cell.parentElement.children].indexOf(cell);
+  const focus = () => next.getElement().children[place]?.querySelector("a.entry")?.focus();
+  if (next.getElement().isConnected) focus();
+  else table.scrollToRow(next, "nearest", false).then(focus);
+}
+
+/** What is shown, as a file. */
+function save() {
+  const chosen = chosenColumns();
+  const [by, beside] = [metric(), over()];
+  const lines = [["workload", "detail", ...chosen.flatMap((column) => [`${columns[column].label}: ${by.name}`, `${columns[column].label}: times as good`, `${columns[column].label}: status`])]];
+  for (const row of table.getData("active")) {
+    const cells = chosen.flatMap((column) => {
+      const entry = entryAt(row.line, column);
+      if (entry < 0) return ["", "", ""];
+      const times = better(by, entry, row.line, beside);
+      return [entries.numbers[by.name]?.[entry] ?? "", known(times) ? times : "", status(entry)];
+    });
+    lines.push([workload(row.line), detail(row.line), ...cells]);
+  }
+  const text = lines.map((line) => line.map(quoted).join(",")).join("\r\n");
+  const link = element("a", { href: `data:text/csv;charset=utf-8,${encodeURIComponent(text)}`, download: "matrix.csv" });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function quoted(value) {
+  const text = String(value);
+  // A spreadsheet must not take a name for a formula.
+  const safe = /^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

@@ -1,0 +1,127 @@
+// What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
+import { brief, columnBackend, columns, detail, entries, entryAt, images, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { element } from "./dom.js";
+import { byUnit, known, ratio } from "./numbers.js";
+import { address } from "./state.js";
+
+/** Each cell's own eager, measured in the same launches. */
+export const EAGER = "";
+
+const OVER_EAGER = { host_seconds: "speedup", device_seconds: "device_speedup", peak_bytes: "memory_ratio" };
+const EAGERS = { joules: "eager_joules", limit_share: "eager_limit_share", error: "eager_error" };
+const NAMES = { host_seconds: "Host time", device_seconds: "Device time", compile_seconds: "Compile time", warm_compile_seconds: "Compile time, warm", joules: "Energy", limit_share: "Roofline", error: "Error", peak_bytes: "Memory" };
+const LEFT_OUT = new Set([...Object.values(OVER_EAGER), "eager_host_seconds", "eager_device_seconds"]);
+
+/** Those in which anything was measured. */
+export const metrics = page.metrics
+  .filter((metric) => !LEFT_OUT.has(metric.name) && entries.numbers[metric.name])
+  .map((metric) => ({ ...metric, label: NAMES[metric.name] ?? metric.label[0].toUpperCase() + metric.label.slice(1) }));
+
+/** How many times as good as what it is beside; null where either is not known. */
+export function better(metric, entry, line, over) {
+  if (over === EAGER) {
+    if (OVER_EAGER[metric.name]) return number(OVER_EAGER[metric.name], entry);
+    return quotient(metric, number(EAGERS[metric.name], entry), number(metric.name, entry));
+  }
+  const reference = entryAt(line, over);
+  if (reference < 0 || !passed(reference) || !passed(entry)) return null;
+  return quotient(metric, number(metric.name, reference), number(metric.name, entry));
+}
+
+function quotient(metric, reference, value) {
+  if (!known(reference) || !known(value) || !reference || !value || !metric.better) return null;
+  return metric.better === "lower" ? reference / value : value / reference;
+}
+
+const STEPS = [1.02, 1.1, 1.25, 1.5, 2];
+
+/** The class of a colour: up1 to up5, down1 to down5, or none within 2 %. */
+export function tint(value) {
+  if (!known(value)) return "";
+  const steps = STEPS.filter((step) => (value >= 1 ? value : 1 / value) >= step).length;
+  return steps ? `${value >= 1 ? "up" : "down"}${steps}` : "";
+}
+
+const SIGNS = [
+  [/^pass$/, "✓", ""],
+  [/^fail_accuracy$/, "≠", "wrong"],
+  [/^(unsupported|pass_due_to_skip)$/, "–", "mild"],
+  [/^fallback$/, "↩", "wrong"],
+  [/^timeout$/, "◷", "wrong"],
+  [/^OOM$/, "▮", "wrong"],
+  [/./, "×", "wrong"],
+];
+
+/** [sign, class] of a status. */
+export function sign(text) {
+  return SIGNS.find(([pattern]) => pattern.test(text))?.slice(1) ?? ["·", "mild"];
+}
+
+/** What is sorted by: how much better, else the number itself; null where it has neither. */
+export function sortKey(metric, line, column, over) {
+  const entry = entryAt(line, column);
+  if (entry < 0 || !passed(entry)) return null;
+  return better(metric, entry, line, over) ?? number(metric.name, entry);
+}
+
+export function shown(metric, line, column, over) {
+  const entry = entryAt(line, column);
+  if (entry < 0) return element("span", { class: "entry none", title: "not planned" }, element("i", { "aria-hidden": true }, "·"), element("span", { class: "unseen" }, "not planned"));
+  const state = status(entry);
+  const marks = warnings(entry);
+  const [mark, look] = state === "pass" && marks.length ? ["!", "warned"] : sign(state);
+  const times = state === "pass" ? better(metric, entry, line, over) : null;
+  const value = byUnit[metric.unit](number(metric.name, entry));
+  const [first, second] = state !== "pass" ? [state, ""] : known(times) ? [ratio(times), value] : [value || "pass", ""];
+  const said = [`${workload(line)}, ${columns[column].label}: ${first}`, second, state === "pass" ? "pass" : "", ...marks].filter(Boolean).join(", ");
+  return element(
+    "a",
+    { class: `entry ${look} ${tint(times)}`, href: address("cell", named(line, column)), "aria-label": said, title: marks.length ? `${state}: ${marks.join(", ")}` : state },
+    element("i", { "aria-hidden": true }, mark),
+    element("b", {}, first),
+    state === "pass" ? element("small", {}, second) : "",
+  );
+}
+
+function sorter(title) {
+  return () => element("button", { class: "sorter", type: "button", tabindex: "0" }, title);
+}
+
+/** Columns of the table: the line, then image by image its backends. */
+export function definitions(metric, over, chosen) {
+  const compare = (column) => (a, b, first, second, _column, direction) => {
+    const [one, other] = [first, second].map((row) => sortKey(metric, row.getData().line, column, over));
+    // What has no number comes last, whichever way it is sorted.
+    if (one === null || other === null) return one === other ? 0 : (one === null) === (direction === "asc") ? 1 : -1;
+    return one - other;
+  };
+  const leaf = (column) => ({
+    title: columnBackend(columns[column]),
+    titleFormatter: sorter(columnBackend(columns[column])),
+    field: `c${column}`,
+    minWidth: 112,
+    headerSortStartingDir: "desc",
+    sorter: compare(column),
+    formatter: (cell) => shown(metric, cell.getRow().getData().line, column, over),
+  });
+  const groups = images
+    .map((image, index) => ({ image, leaves: chosen.filter((column) => columns[column].image === index).map(leaf) }))
+    .filter((group) => group.leaves.length)
+    .map((group) => ({ title: group.image.name, titleFormatter: () => element("span", { class: "group-name", title: group.image.name }, group.image.name), columns: group.leaves }));
+  const narrow = innerWidth < 700;
+  return [
+    {
+      title: "workload",
+      titleFormatter: sorter("workload"),
+      field: "name",
+      frozen: !narrow,
+      width: narrow ? 190 : 330,
+      sorter: (a, b, first, second) => first.getData().line - second.getData().line || 0,
+      formatter: (cell) => {
+        const { line } = cell.getRow().getData();
+        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, workload(line)), " ", element("span", {}, brief(line)));
+      },
+    },
+    ...groups,
+  ];
+}

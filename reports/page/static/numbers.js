@@ -1,0 +1,69 @@
+// Numbers as the page has them: sensible digits, a thin space before the unit, nothing for what was not measured. `numbers.py` says the same.
+
+const THIN = "\u202f";
+const TIMES = "\u00d7";
+const MINUS = "\u2212";
+const SECONDS = [[1, "s"], [1e-3, "ms"], [1e-6, "\u00b5s"], [1e-9, "ns"]];
+const JOULES = [[1, "J"], [1e-3, "mJ"], [1e-6, "\u00b5J"], [1e-9, "nJ"]];
+const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+export function known(value) {
+  return value !== null && value !== undefined && Number.isFinite(value);
+}
+
+export function ratio(value, digits = 2) {
+  if (!known(value)) return "";
+  return (value < 9.995 ? value.toFixed(digits) : rounded(value)) + TIMES;
+}
+
+export function change(value) {
+  if (!known(value)) return "";
+  if (value >= 10) return rounded(value) + TIMES;
+  const share = 100 * (value - 1);
+  const text = Math.abs(share).toFixed(Math.abs(share) < 0.995 ? 2 : 1);
+  return `${Number(text) === 0 ? "" : share > 0 ? "+" : MINUS}${text}${THIN}%`;
+}
+
+export function duration(value) {
+  if (!known(value)) return "";
+  if (value < 120) return scaled(value, SECONDS);
+  const minutes = Math.round(value / 60);
+  return minutes < 120 ? `${minutes}${THIN}min` : `${Math.floor(minutes / 60)}${THIN}h${THIN}${String(minutes % 60).padStart(2, "0")}${THIN}min`;
+}
+
+export function joules(value) {
+  return known(value) ? scaled(value, JOULES) : "";
+}
+
+export function size(value) {
+  if (!known(value)) return "";
+  let unit = 0;
+  while (value >= 1023.5 && unit < SIZES.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return (unit === 0 ? value.toFixed(0) : rounded(value)) + THIN + SIZES[unit];
+}
+
+export function share(value) {
+  return known(value) ? `${(100 * value).toFixed(1)}${THIN}%` : "";
+}
+
+export function error(value) {
+  if (!known(value)) return "";
+  return value === 0 ? "0" : value.toExponential(1).replace("e+0", "").replace("e+", "e").replace("e-", `e${MINUS}`);
+}
+
+export function count(value) {
+  return known(value) ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, THIN) : "";
+}
+
+function rounded(value) {
+  return value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
+}
+
+function scaled(value, units) {
+  if (value === 0) return `0${THIN}${units[0][1]}`;
+  const [scale, unit] = units.find(([scale]) => value >= 0.9995 * scale) ?? units.at(-1);
+  return rounded(value / scale) + THIN + unit;
+}
+
+/** By the unit of a metric. */
+export const byUnit = { ratio, seconds: duration, bytes: size, joules, share, error, calls: count, count };
