@@ -99,7 +99,9 @@ for image, settings in IMAGES:
         tags=("bench",),
     )
 
-host_session("report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent)", "reports")
+host_session(
+    "report", "Make the page of one or more runs: -- RUN [RUN...] (the latest where absent) [--open] [--serve] [--export DIR]", "reports"
+)
 host_session(
     "gate",
     "Fail when an image is slower or wrong: -- --baseline IMAGE --candidate IMAGE (exit codes 0, 1 regressed, 3 inconclusive)",
@@ -126,6 +128,12 @@ host_session("overhead", "Benchmark: this harness beside a fresh interpreter per
 def fidelity(session: nox.Session) -> None:
     """Benchmark: are the numbers true? -- STUDY [options] (known, agreement, aa, planted, modes, efficiency, memory, table)"""
     run(session, "dev", "tests.benchmarks.fidelity", *session.posargs)
+
+
+@nox.session(name="page-browser", venv_backend="none", requires=["dev"], default=False)
+def page_browser(session: nox.Session) -> None:
+    """Benchmark: what a browser does with the page of 10 000 cells of 3 images: -- [--cells N] [--run RUN]"""
+    run(session, "dev", "tests.benchmarks.page_browser", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)

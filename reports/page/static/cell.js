@@ -90,7 +90,7 @@ function samplePanels(series) {
     const variants = ["eager", "backend"].filter((variant) => of.some((one) => one.variant === variant));
     holder.replaceChildren(
       element("div", { class: "columns" }, [
-        panel("Samples by launch", `${total} samples, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} are off the axis, at its end` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
+        panel("Samples by launch", `${total} samples, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} are off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
         panel("Distribution", variants.map((variant) => `${variant}: median ${duration(median(of.flatMap((one) => (one.variant === variant ? one.seconds : []))))}`).join("; "), drawn(`distribution-${clock}`, ecdf(of)), key(...variants)),
       ]),
     );
