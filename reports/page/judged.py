@@ -11,7 +11,8 @@ from reports import format as formats
 from reports.gate import wording
 from reports.gate.procedure import Procedure
 from reports.gate.report import PLACEBO_ALPHA, GateReport
-from reports.gate.setup import BASELINE, CANDIDATE
+from reports.gate.setup import BASELINE
+from reports.gate.stored import CANDIDATE
 from reports.page.facts import difference_of
 from reports.page.layout import Layout
 from reports.page.model import Compared, Comparison, ImageFacts
