@@ -241,7 +241,9 @@ class Margin(Model):
 
     delta: float = Field(gt=0, le=100, description="the smallest worsening that matters, as a share: 0.02 is 2 %")
     tolerable: float = Field(gt=0, le=100, description="what must not be missed: a cell is equivalent when more than this is ruled out")
-    blocks: bool = Field(default=False, description="whether a regression fails the release; else it is a warning")
+    blocks: bool | None = Field(
+        default=None, description="whether a regression fails the release, or is a warning; where absent, as the metric does it by default"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -252,11 +254,15 @@ class Margin(Model):
         return self
 
 
+BLOCKING = frozenset({"latency", "error"})
+"""Metrics whose regressions fail a release, unless a margin says otherwise."""
+
+
 class Margins(Model):
     """By metric: time of a call, its error against float64, and what they cost."""
 
-    latency: Margin = Margin(delta=0.02, tolerable=0.05, blocks=True)
-    error: Margin = Margin(delta=1.0, tolerable=1.0, blocks=True)
+    latency: Margin = Margin(delta=0.02, tolerable=0.05)
+    error: Margin = Margin(delta=1.0, tolerable=1.0)
     peak_memory: Margin = Margin(delta=0.05, tolerable=0.1)
     compile_time: Margin = Margin(delta=0.1, tolerable=0.25)
     graph_breaks: Margin = Margin(delta=0.01, tolerable=0.01)

@@ -8,22 +8,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.cell import cell_from_dict
+from harness.cell import Cell
 from images.errors import UserError
 from matrix.plan import PlannedImage
 from matrix.store import write_text
 from reports.gate.conditions import Conditions
+from reports.gate.differences import LARGEST_BYTES
 from reports.gate.report import Side
 from reports.gate.rows import Record, records_of
 from reports.gate.stored import Stored, StoredRows
 
 VERSION = 1
+_CELLS = TypeAdapter(list[Cell])
 AGAIN = "next: write it again with --save-baseline"
 
 
@@ -40,7 +42,7 @@ class _Image(BaseModel):
     version: str
     reference: str | None
     digest: str
-    size_bytes: int | None
+    size_bytes: int | None = Field(ge=0, lt=LARGEST_BYTES)
     packages: dict[str, str]
     python: str
     layers: list[str]
@@ -77,7 +79,8 @@ def read_baseline(path: Path) -> Stored:
         content = path.read_bytes()
         file = _File.model_validate_json(content)
         rows = _rows(file)
-        cells = tuple(cell_from_dict(dict(cell)) for cell in file.cells)
+        cells = tuple(_CELLS.validate_python(file.cells))
+        _require_sense(cells, rows)
     except (OSError, ValidationError, ValueError, TypeError, KeyError) as error:
         raise BaselineUnreadable(f"{path} is no baseline file: {_first_line(error)}\n  {AGAIN}") from None
     image = PlannedImage(name=file.image.name, version=file.image.version, reference=file.image.reference)
@@ -99,6 +102,17 @@ def read_baseline(path: Path) -> Stored:
     )
 
 
+def _require_sense(cells: Sequence[Cell], rows: StoredRows) -> None:
+    """ValueError for what no run leaves."""
+    names = {cell.id for cell in cells}
+    if len(names) != len(cells):
+        raise ValueError("a cell is named twice")
+    if any(cell.batch_size is not None and cell.batch_size <= 0 for cell in cells):
+        raise ValueError("a batch size is below 1")
+    if min(rows, default=0) < 0 or any(not names.issuperset(found) for found in rows.values()):
+        raise ValueError("a row is of no cell, or of no block")
+
+
 def _rows(file: _File) -> StoredRows:
     """ValueError where a row cannot have been measured."""
     if tuple(file.columns) != Record._fields:
@@ -111,7 +125,8 @@ def _rows(file: _File) -> StoredRows:
         raise ValueError("a row holds what cannot be measured")
     found: dict[int, dict[str, Record]] = {}
     for row, record in zip(file.rows, records, strict=True):
-        found.setdefault(int(row[0]), {})[record.cell] = record
+        if found.setdefault(int(row[0]), {}).setdefault(record.cell, record) is not record:
+            raise ValueError("a row is there twice")
     return found
 
 

@@ -23,15 +23,18 @@ from reports.gate.bisecting import BISECT, Bisect, bisected, make_bisect
 from reports.gate.calibration import calibration
 from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons, outputs_of
 from reports.gate.compose import compose
+from reports.gate.ending import KEY as ENDING
+from reports.gate.ending import Ending, ending_again, ending_of
 from reports.gate.expected import load_expected
 from reports.gate.judge import judge
 from reports.gate.measure import Budget, measure
-from reports.gate.options import choose_sources, replay_of
+from reports.gate.options import SIDES, choose_sources, replay_of
 from reports.gate.outputs.terminal import summary
 from reports.gate.outputs.write import MARKDOWN, write_outputs
 from reports.gate.report import WORST_FIRST, GateReport
 from reports.gate.setup import BASELINE, GateSetup
 from reports.gate.stored import CANDIDATE, Stored, read_run
+from reports.gate.wording import plain
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Variable that names the file of a step's summary."""
@@ -46,12 +49,14 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     matrix = with_options(matrix, options)
     if not options.quick:
         matrix = for_gate(matrix)
+    ending = ending_of(options, matrix)
     sources = choose_sources(options, matrix)
     candidate = sources[CANDIDATE]
     if BASELINE not in sources and isinstance(candidate, Stored):
         if options.bisect:
             require_measured_now({CANDIDATE: candidate})
-        _save(candidate, options.save_baseline)
+        assert ending.save_baseline is not None  # else there is a baseline
+        _save(candidate, ending.save_baseline)
         return 0
     comparisons = make_comparisons(matrix, sources, selection_of(options), replay_of(options))
     bisect = make_bisect(comparisons, matrix, options, source, variables, budget) if options.bisect else None
@@ -73,18 +78,24 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
         source=source,
     )
     name = new_name(f"gate-{comparisons.candidate.name}")
-    about = {**comparisons.about(), BISECT: options.bisect}
+    about = {**comparisons.about(), BISECT: options.bisect, ENDING: ending.as_json()}
     with create_run(options.results.absolute(), name, {**manifest, GATE: about}) as run:
-        return _decide(comparisons, matrix, ready, run, options, variables, budget, bisect)
+        return _decide(comparisons, matrix, ready, run, ending, variables, budget, bisect)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
     begun = find_begun(options)
-    comparisons = comparisons_again(begun)
-    for setup in comparisons.setups:
-        for name, image in setup.sides.items():
-            if getattr(options, name) not in (None, image.label):
-                raise SelectionError(f"the {name} of {begun.directory} is {image.label}\n  next: leave --{name} out")
+    try:
+        comparisons = comparisons_again(begun)
+        ending = ending_again(begun.manifest[GATE], options, begun.matrix)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SelectionError(
+            f"the manifest of {begun.directory} does not say what the gate compares ({type(error).__name__}: {error})\n  next: start a new gate"
+        ) from None
+    images = {name: image.label for setup in comparisons.setups for name, image in setup.sides.items()}
+    for name in (*SIDES, "calibrate"):
+        if getattr(options, name) not in (None, images.get(name)):
+            raise SelectionError(f"the {name} of {begun.directory} is {images.get(name, 'none')}\n  next: leave --{name} out")
     asked = options.bisect or begun.manifest[GATE].get(BISECT)
     bisect = make_bisect(comparisons, begun.matrix, options, source, variables, budget) if asked else None
     ready = ready_again(begun, options, source, variables) if comparisons.live else None
@@ -93,7 +104,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         if asked:
             run.update_manifest(lambda manifest: manifest[GATE].update({BISECT: True}))
         print(f"resuming {run.directory}: {len(run.finished())} rows are there")
-        return _decide(comparisons, begun.matrix, ready, run, options, variables, budget, bisect)
+        return _decide(comparisons, begun.matrix, ready, run, ending, variables, budget, bisect)
 
 
 def _decide(
@@ -101,16 +112,16 @@ def _decide(
     matrix: Matrix,
     ready: Ready | None,
     run: Run,
-    options: argparse.Namespace,
+    ending: Ending,
     variables: Mapping[str, str],
     budget: Budget,
     bisect: Bisect | None,
 ) -> int:
     """Measure, judge, find what did it where that is asked for, write and show."""
     # Its mistakes are told before hours of measuring, not after.
-    expected = load_expected(options.config.absolute().parent / matrix.gate.expected_failures, matrix.images)
+    expected = load_expected(ending.expected_failures, matrix.images)
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
-    print(f"run {run.directory}: {comparisons.title}, {cells} cells, seed {comparisons.seed}")
+    print(f"run {run.directory}: {plain(comparisons.title)}, {cells} cells, seed {comparisons.seed}")
     state = "interrupted"
     try:
         with resumable(run):
@@ -142,15 +153,19 @@ def _decide(
         reports = bisected(bisect, reports, run, ready.engine.name)
     for setup, report in zip(comparisons.setups, reports, strict=True):
         _tell(setup, report, run, variables)
-    if options.save_baseline is not None:
+    if ending.save_baseline is not None:
         # Of an image beside itself, both sides are the image.
         itself = comparisons.setups[0].baseline == comparisons.candidate
         which = comparisons.candidate.label if itself else CANDIDATE
-        _save(comparisons.stored.get(CANDIDATE) or read_run(run.directory, which), options.save_baseline)
+        try:
+            _save(comparisons.stored.get(CANDIDATE) or read_run(run.directory, which), ending.save_baseline)
+        except OSError as error:
+            # The verdict is not lost for it.
+            print(f"the baseline cannot be written: {error}\n  next: --candidate {run.directory} --save-baseline FILE", file=sys.stderr)
     if measured.out_of_time:
         print(f"  next: --resume {run.directory}, with more --max-duration", file=sys.stderr)
     worst = min(reports, key=lambda report: WORST_FIRST.index(report.decision))
-    return worst.exit_code(inconclusive_passes=options.inconclusive == "pass")
+    return worst.exit_code(inconclusive_passes=ending.inconclusive_passes)
 
 
 def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str, str]) -> None:
@@ -167,11 +182,11 @@ def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str
 def _save(stored: Stored, path: Path) -> None:
     write_baseline(path.absolute(), stored)
     rows = sum(map(len, stored.rows.values()))
-    print(f"baseline {path}: {stored.image.label}, {rows} rows of {len(stored.cells)} cells")
+    print(f"baseline {path}: {plain(stored.image.label)}, {rows} rows of {len(stored.cells)} cells")
 
 
 def _show(setup: GateSetup) -> None:
-    print(f"{setup.candidate.label} beside {setup.baseline.label}: {len(setup.cells)} cells (seed {setup.seed})")
+    print(f"{plain(setup.candidate.label)} beside {plain(setup.baseline.label)}: {len(setup.cells)} cells (seed {setup.seed})")
     for side in setup.stored:
         print(f"{side}: measured before")
     for cell in setup.ids:

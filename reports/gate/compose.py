@@ -54,7 +54,7 @@ def compose(
         procedure=setup.procedure,
         machine="; ".join(dict.fromkeys((*machines(manifest), *of_stored))) or "not known",
         run=run,
-        capped="; ".join(cap.reason for cap in caps),
+        capped="; ".join(dict.fromkeys(cap.reason for cap in caps)),
         placebo=judged.placebo,
         lost_cells=tuple(setup.lost),
         new_cells=setup.new,

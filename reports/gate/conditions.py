@@ -13,7 +13,10 @@ from reports.manifest import entries, mapping
 
 OF_TIME = ("latency", "compile_time", "image_time")
 """Metrics in which a host is never twice the same."""
-NO_NUMBER = ("launches", "seed", "timeout_seconds", "memory_snapshot")
+NO_NUMBER = frozenset(
+    {"launches", "seed", "timeout_seconds", "memory_snapshot", "energy_seconds", "warm_compile", "ceilings"}
+    | {"samples", "interval_width", "budget_seconds", "least_seconds"}
+)
 """Of ``[run]``: what decides how much is measured, and not what comes out."""
 SHOWN = 3
 """Settings that a sentence names."""
@@ -64,7 +67,7 @@ def caps(sides: Sequence[Conditions], *, interleaved: bool) -> tuple[Cap, ...]:
 
 
 def _unlike(one: Conditions, other: Conditions) -> Iterator[str]:
-    if one.machines != other.machines:
+    if one.machines != other.machines or not one.machines:
         yield f"another machine: {'; '.join(one.machines) or 'not known'} and {'; '.join(other.machines) or 'not known'}"
     if one.harness != other.harness or not one.harness:
         yield "another harness: two instruments measure differently"

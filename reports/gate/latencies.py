@@ -49,7 +49,7 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
             Finding,
             metric="latency",
             verdict=verdict,
-            blocks_release=margins[index].blocks,
+            blocks_release=bool(margins[index].blocks),
             clock=progress.clocks.get(cell, HOST),
             ratio=exponential(outcome.estimate[index]),
             low=exponential(outcome.low[index]),

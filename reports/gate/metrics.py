@@ -103,7 +103,7 @@ def _finding(
         Finding,
         metric=name,
         verdict=verdict,
-        blocks_release=margin.blocks,
+        blocks_release=bool(margin.blocks),
         ratio=None if counts else exponential(found.estimate[index]),
         low=None if counts else exponential(found.low[index]),
         high=None if counts else exponential(found.high[index]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from matrix.config import FILE_NAME, LONGEST_SECONDS, Matrix
@@ -57,9 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_selection(parser.add_argument_group("what to measure"))
     how = parser.add_argument_group("how")
-    how.add_argument(
-        "--inconclusive", choices=("pass", "fail"), default="fail", help="exit code of a gate that cannot tell: 0, or 3 (default: fail)"
-    )
+    how.add_argument("--inconclusive", choices=("pass", "fail"), help="exit code of a gate that cannot tell: 0, or 3 (default: fail)")
     how.add_argument(
         "--max-duration",
         type=duration_seconds,
@@ -107,10 +106,21 @@ def choose_sources(options: argparse.Namespace, matrix: Matrix) -> dict[str, Sou
         if name not in found:
             others = [_settings_of(found.get(other), given[other], matrix) for other in given if other != name]
             found[name] = _choose(text, next(filter(None, others), ""), borrowed, matrix)
+    _require_two(found)
     labels = {name: image_of(source).label for name, source in found.items()}
     if labels.get(ANCHOR) == labels[BASELINE] and not any(isinstance(found[name], Stored) for name in (ANCHOR, BASELINE)):
         raise SelectionError(f"the anchor is the baseline: {labels[ANCHOR]}\n  next: leave --anchor out")
     return found
+
+
+def _require_two(sources: Mapping[str, Source]) -> None:
+    """Rows beside themselves are alike, whatever they say."""
+    candidate = sources[CANDIDATE]
+    for name, source in sources.items():
+        if name != CANDIDATE and isinstance(source, Stored) and isinstance(candidate, Stored) and source.rows == candidate.rows:
+            raise SelectionError(
+                f"the {name} and the candidate are the same rows\n  next: name another run, or the sides of one as RUN{SEPARATOR}{BASELINE} and RUN{SEPARATOR}{CANDIDATE}"
+            )
 
 
 def find_stored(text: str, matrix: Matrix, results: Path) -> Stored | None:
@@ -122,6 +132,8 @@ def find_stored(text: str, matrix: Matrix, results: Path) -> Stored | None:
         if is_run(path):
             return read_run(path.absolute(), which)
         if path.is_file():
+            if which:
+                raise SelectionError(f"{path} has one image\n  next: name it without {SEPARATOR}{which}")
             return read_baseline(path.absolute())
     if Path(name).is_dir():
         raise SelectionError(f"{name} is no run: it has no manifest\n  next: name one of the directories under {results}/")

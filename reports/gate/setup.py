@@ -11,7 +11,7 @@ import numpy as np
 
 from harness import catalog
 from harness.cell import Cell
-from matrix.config import Gate, Margin, Margins, Matrix
+from matrix.config import BLOCKING, Gate, Margin, Margins, Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Excluded, PlannedImage, Selection, cells_of, matches, partitioned, selected
 from reports.gate.observe import Limits
@@ -87,11 +87,14 @@ class GateSetup:
 
     def _margin(self, metric: str, cell: Cell) -> Margin:
         names = {self.baseline.name, self.candidate.name}
-        for rule in reversed(self.gate.margin):
-            if rule.metric == metric and any(matches(rule, name, cell) for name in names):
-                return rule.margin
         default: Margin = getattr(self.gate.margins, metric)
-        return default
+        rules = (
+            rule.margin for rule in reversed(self.gate.margin) if rule.metric == metric and any(matches(rule, name, cell) for name in names)
+        )
+        chosen = next(rules, default)
+        # Who narrows a margin has not said that it shall only warn.
+        blocks = next((margin.blocks for margin in (chosen, default) if margin.blocks is not None), metric in BLOCKING)
+        return chosen.model_copy(update={"blocks": blocks})
 
 
 Source = PlannedImage | Stored

@@ -97,7 +97,7 @@ class TestAnotherRun:
         ("changed", "reason"),
         [
             (lambda manifest: manifest.update(harness_sha256="0" * 64), "another harness"),
-            (lambda manifest: manifest["matrix"]["run"].update(budget_seconds=9.0), "another matrix: run.budget_seconds (9.0 and 1.0)"),
+            (lambda manifest: manifest["matrix"]["run"].update(tf32=True), "another matrix: run.tf32 (True and False)"),
             (lambda manifest: manifest["starts"][0]["machine"].update(cpu="other"), "launches ran on 2 machines"),
             (lambda manifest: [start["machine"].update(cpu="other") for start in manifest["starts"]], "another machine: other"),
             (
@@ -281,3 +281,90 @@ def test_cells_that_are_there_are_selected_as_cells_that_are_planned() -> None:
     assert [cell.workload for cell in selected(cells, Selection(only=("micro/sort",)))] == ["micro/sort"]
     assert selected(cells, Selection(backends=("eager",))) == []
     assert selected(cells, Selection(filter=("sort",), exclude=("micro",))) == []
+
+
+class TestWhatIsNotCompared:
+    def test_rows_beside_themselves(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*BOTH, script=SLOWER) == 1
+        directory = only_run(tmp_path)
+        for which in ("", "#candidate", f"#{NEW.label}"):
+            assert run("--baseline", str(directory), "--candidate", f"{directory}{which}") == 2
+            assert "RUN#baseline and RUN#candidate" in capsys.readouterr().err
+
+    def test_a_file_has_one_image(self, tmp_path: Path, run: Run) -> None:
+        path = tmp_path / "release.json"
+        assert run(*BOTH, "--save-baseline", str(path)) == 0
+        assert run("--baseline", f"{path}#candidate", "--candidate", "cpu@new") == 2
+
+    @pytest.mark.parametrize(
+        ("pattern", "replacement"),
+        [
+            (r'"workload": "micro/sort"', '"workload": 7'),
+            (r'"batch_size": null', '"batch_size": -7'),
+            (r'"size_bytes": [^,]*,', '"size_bytes": -1,'),
+            (r'\["0", ', '["-5", '),
+            (r'(\["0", [^\n]*\],\n)', r"\1\1"),
+            (r'(\["0", "[0-9]+", ")micro/sort', r"\1micro/other"),
+        ],
+    )
+    def test_a_baseline_file_that_no_run_leaves(self, tmp_path: Path, run: Run, pattern: str, replacement: str) -> None:
+        path = tmp_path / "release.json"
+        assert run(*BOTH, "--save-baseline", str(path)) == 0
+        text = path.read_text()
+        changed = re.sub(pattern, replacement, text, count=1)
+        assert changed != text
+        path.write_text(changed)
+        assert run("--baseline", str(path), "--candidate", "cpu@new") == 2
+
+
+class TestEnding:
+    """What is said once holds when the gate is resumed."""
+
+    def test_where_a_baseline_cannot_be_saved_is_told_before_anything_is_measured(
+        self, tmp_path: Path, run: Run, engine: PlayedEngine
+    ) -> None:
+        (tmp_path / "other.json").write_text("{}")
+        for path in ("no/such/folder.json", str(tmp_path), str(tmp_path / "other.json")):
+            assert run(*BOTH, "--save-baseline", path) == 2
+        assert engine.requests == []
+        assert (tmp_path / "other.json").read_text() == "{}"
+
+    def test_a_killed_gate_keeps_its_wishes(self, tmp_path: Path, run: Run, engine: PlayedEngine) -> None:
+        folder = tmp_path / "elsewhere"
+        folder.mkdir()
+        (folder / "matrix.toml").write_text((tmp_path / "matrix.toml").read_text())
+        (folder / "expected_failures.toml").write_text(
+            '[[expected]]\nworkload = ["micro/sort"]\nstatus = ["OOM"]\nreason = "known"\nexpires = 9999-12-31\n'
+        )
+        engine.stops = {3: (2, KeyboardInterrupt)}
+        path = tmp_path / "release.json"
+        wishes = ("--config", str(folder / "matrix.toml"), "--save-baseline", str(path), "--inconclusive", "pass")
+        assert run(*BOTH, *wishes, script=planted(sort=Played(status="OOM"), softmax=Played(noise=0.5))) == 130
+        assert run("--resume", str(only_run(tmp_path))) == 0
+        assert path.exists()
+        assert report_of(tmp_path / "results").decision == Decision.INCONCLUSIVE
+        assert run("--resume", str(only_run(tmp_path)), "--inconclusive", "fail") == 3
+
+    @pytest.mark.parametrize("option", ["--anchor", "--calibrate"])
+    def test_sides_that_the_run_does_not_have_are_refused(self, tmp_path: Path, run: Run, option: str) -> None:
+        assert run(*BOTH) == 0
+        assert run("--resume", str(only_run(tmp_path)), option, "other") == 2
+
+    @pytest.mark.parametrize("broken", [{"comparisons": "x"}, {"stored": None}, {"replay": None}, {"ending": None}])
+    def test_a_manifest_that_does_not_say_what_is_compared(
+        self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], broken: dict[str, object]
+    ) -> None:
+        assert run(*BOTH) == 0
+        path = only_run(tmp_path) / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["gate"] |= broken
+        path.write_text(json.dumps(manifest))
+        assert run("--resume", str(only_run(tmp_path))) == 2
+        assert "start a new gate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["[[gate.margin]]\nworkload = ['micro/softmax']\nreason = 'x'\nmargin", "[gate.margins]\nlatency"])
+def test_a_margin_that_does_not_say_whether_it_blocks_blocks_as_before(tmp_path: Path, run: Run, where: str) -> None:
+    with (tmp_path / "matrix.toml").open("a") as file:
+        file.write(f"\n{where} = {{ delta = 0.02, tolerable = 0.05 }}\n")
+    assert run(*BOTH, script=SLOWER) == 1

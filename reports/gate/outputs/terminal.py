@@ -11,6 +11,8 @@ from reports.gate.outputs.tally import Tally, leading, tally
 from reports.gate.report import CellReport, Decision, GateReport
 from reports.gate.wording import counted, plain, statement, suspects
 
+MOST_BLOCKS = 100
+"""That anybody would wait for."""
 LINES = 10
 LINE = 140
 """Characters of a line; a command that is to be copied is never cut."""
@@ -90,6 +92,6 @@ def _next(report: GateReport, found: Tally) -> list[str]:
     if report.capped:
         return ["next: measure both images now, in one gate: " + plain(report.capped, LINE)]
     needed = [finding.blocks_needed for cell in found.inconclusive if (finding := leading(cell)) and finding.blocks_needed]
-    if needed:
+    if needed and max(needed) <= MOST_BLOCKS:
         return [f"next: a quieter host, or up to {max(needed)} blocks ([gate] looks in matrix.toml) to decide what is inconclusive"]
     return ["next: mend what the reasons name, and run the gate again"]
