@@ -9,6 +9,8 @@ import numpy as np
 
 from harness.records import Status
 from images.errors import UserError
+from reports.gate.report import WORST_FIRST
+from reports.gate.setup import ANCHOR
 from reports.load import QUARANTINE_LIMIT, SOURCE
 from reports.page.beside import Timed, beside
 from reports.page.collect import Collected
@@ -111,9 +113,10 @@ def _comparisons(
     machines: tuple[Machine, ...],
     harnesses: tuple[str, ...],
 ) -> tuple[Comparison, ...]:
-    """What gates have judged first, then images beside the first one."""
+    """What gates have judged first, the worst decision before all, then images beside the first one."""
     sources = collected.loaded.sources
-    found = [judged(gate, source, layout, images, harnesses, sources[source].manifest) for source, gate in sorted(collected.gates.items())]
+    gates = sorted(collected.gates.items(), key=lambda item: (WORST_FIRST.index(item[1].decision), item[0][0], item[0][1] == ANCHOR))
+    found = [judged(gate, source, against, layout, images, harnesses, sources[source].manifest) for (source, against), gate in gates]
     known = {(comparison.baseline_image, comparison.candidate_image) for comparison in found}
     last = len(images) - 1
     pairs = [(0, other) for other in range(1, len(images))] if len(images) <= MOST_COMPARED else [(0, last), (last - 1, last)]

@@ -14,6 +14,7 @@ from reports.gate.outputs.as_json import NotAGateReport
 from reports.gate.outputs.as_json import read as read_gate
 from reports.gate.outputs.write import JSON as GATE_FILE
 from reports.gate.report import GateReport
+from reports.gate.setup import ANCHOR, BASELINE
 from reports.gate.wording import counted
 from reports.load import SOURCE, Loaded, Quarantined, Source
 from reports.samples import load_samples
@@ -23,13 +24,17 @@ LOG_TAILS_BYTES = 16 << 20
 """Of all tails of a page; what comes after them has its log named, and no more."""
 
 
+Gates = Mapping[tuple[int, str], GateReport]
+"""By source, and by what its candidate is held against: ``baseline`` or ``anchor``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Collected:
     loaded: Loaded
     samples: tuple[pd.DataFrame, ...]
     """By source; see ``reports.samples``."""
-    gates: Mapping[int, GateReport] = field(default_factory=dict)
-    """By source, of runs of the gate."""
+    gates: Gates = field(default_factory=dict)
+    """Of runs of the gate."""
     log_tails: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By the source's name and the log's, of rows that did not pass."""
     abandoned: frozenset[int] = frozenset()
@@ -39,15 +44,17 @@ class Collected:
 
 
 def collect(loaded: Loaded) -> Collected:
-    gates: dict[int, GateReport] = {}
+    gates: dict[tuple[int, str], GateReport] = {}
     unread: list[Quarantined] = []
     for place, source in enumerate(loaded.sources):
-        path = source.path / GATE_FILE
-        if source.path.is_dir() and path.exists():
-            try:
-                gates[place] = read_gate(path)
-            except NotAGateReport as error:
-                unread.append(Quarantined(file=f"{source.name}/{GATE_FILE}", line=0, reason=one_line(str(error).partition("\n")[0], 200)))
+        for against, folder in {BASELINE: "", ANCHOR: f"{ANCHOR}/"}.items():
+            path = source.path / f"{folder}{GATE_FILE}"
+            if source.path.is_dir() and path.exists():
+                try:
+                    gates[place, against] = read_gate(path)
+                except NotAGateReport as error:
+                    reason = one_line(str(error).partition("\n")[0], 200)
+                    unread.append(Quarantined(file=f"{source.name}/{folder}{GATE_FILE}", line=0, reason=reason))
     samples = []
     for source in loaded.sources:
         table, lost = load_samples(source.path)

@@ -13,6 +13,7 @@ from reports.gate.metrics import GIGABYTE
 from reports.gate.paired import by_count, paired
 from reports.gate.procedure import Procedure
 from reports.gate.report import GateReport
+from reports.gate.setup import BASELINE
 from reports.load import SOURCE
 from reports.page.columns import by_place, medians_by, words_of
 from reports.page.layout import BLOCK, ENTRY, ROLE, TURN, Layout
@@ -45,11 +46,11 @@ MEDIANS: Mapping[str, str] = {
 """Metric -> column of the rows that it is the median of."""
 
 
-def voids_of(layout: Layout, source_names: tuple[str, ...], gates: Mapping[int, GateReport]) -> Words:
+def voids_of(layout: Layout, source_names: tuple[str, ...], gates: Mapping[tuple[int, str], GateReport]) -> Words:
     """Of every row: why the gate of its run did not look at it; empty where it did, and where there is no gate."""
     reasons = {
-        (source_names[source], voided.block, voided.image, voided.cell): voided.reason
-        for source, gate in gates.items()
+        (source_names[source], voided.block, against if voided.image == BASELINE else voided.image, voided.cell): voided.reason
+        for (source, against), gate in gates.items()
         for voided in gate.voided
     }
     if not reasons:

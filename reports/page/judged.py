@@ -11,7 +11,7 @@ from reports import format as formats
 from reports.gate import wording
 from reports.gate.procedure import Procedure
 from reports.gate.report import PLACEBO_ALPHA, GateReport
-from reports.gate.setup import BASELINE
+from reports.gate.setup import ANCHOR
 from reports.gate.stored import CANDIDATE
 from reports.page.facts import difference_of
 from reports.page.layout import Layout
@@ -23,14 +23,15 @@ from reports.page.totals import geomean
 def judged(
     gate: GateReport,
     source: int,
+    against: str,
     layout: Layout,
     images: tuple[ImageFacts, ...],
     harnesses: tuple[str, ...],
     manifest: Mapping[str, Any],
 ) -> Comparison:
-    """What the gate of a run has found. source: its place; harnesses: the hashes of the sources' instruments."""
+    """What the gate of a run has found. source: its place; against: what its candidate was held against; harnesses: the hashes of the sources' instruments."""
     baseline, candidate = (
-        _image_of(layout, source, side.label, name) for side, name in ((gate.baseline, BASELINE), (gate.candidate, CANDIDATE))
+        _image_of(layout, source, side.label, name) for side, name in ((gate.baseline, against), (gate.candidate, CANDIDATE))
     )
     entries = {
         (layout.columns[column].image, cell): entry
@@ -60,7 +61,7 @@ def judged(
         difference=dataclasses.replace(difference_of(images, harnesses, baseline, candidate), changes=gate.changes),
         geomean=geomean(ratios),
         compared=len(ratios),
-        facts=tuple(_facts(gate)),
+        facts=(*([("held against", "the anchor")] if against == ANCHOR else []), *_facts(gate)),
         notes=gate.notes,
         replay=_replay(manifest),
     )

@@ -147,7 +147,9 @@ def make_paybacks(matrix: Matrix) -> tuple[Payback, ...]:
         calls, compile_seconds = suite.of(numbers["break_even_calls"]), suite.of(numbers["compile_seconds"])
         for column in range(calls.shape[1]):
             pays = calls[np.isfinite(calls[:, column]), column]
-            never = int((np.isfinite(compile_seconds[:, column]) & ~np.isfinite(calls[:, column])).sum())
+            # Where the backend is as fast as eager or faster, and nothing says after how many calls it pays, that is not known.
+            slower = suite.of(numbers["speedup"])[:, column] <= 1
+            never = int((np.isfinite(compile_seconds[:, column]) & ~np.isfinite(calls[:, column]) & slower).sum())
             if len(pays) or never:
                 low, middle, high = np.quantile(pays, [0.25, 0.5, 0.75]).tolist() if len(pays) else (math.nan,) * 3
                 quartiles = (low, middle, high) if len(pays) else None

@@ -106,9 +106,10 @@ def test_common_lines_and_means_of_nothing() -> None:
 
 def test_when_compiling_pays(tmp_path: Path) -> None:
     rows = [
-        row(f"micro/{calls}", compilation_latency=1.0, break_even_calls=float(calls) if calls else None)
+        row(f"micro/{calls}", compilation_latency=1.0, break_even_calls=float(calls) if calls else None, speedup=2.0 if calls else 0.9)
         for calls in (0, 100, 200, 300, 400)
     ]
+    rows.append(row("micro/unsaid", compilation_latency=1.0, speedup=2.0))
     (all_suites, micro) = page_of(write_run(tmp_path / "run", rows)).paybacks
     assert (all_suites.pays, all_suites.never) == (4, 1)
     assert all_suites.quartiles == pytest.approx((175.0, 250.0, 325.0))
