@@ -141,7 +141,7 @@ class Run:
 
     def _take_facts(self, directory: Path, launch: int, attempt: int) -> None:
         path = directory / output.FACTS
-        if not _is_regular(path):
+        if not is_regular(path):
             return
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def _fresh(target: Path) -> Path:
 
 def _fields(path: Path) -> Iterator[dict[str, str]]:
     """Lines of a file that a launch left; none where it is not a regular file or stops being CSV."""
-    if _is_regular(path):
+    if is_regular(path):
         with contextlib.suppress(csv.Error):
             yield from files.read_fields(path)
 
@@ -192,7 +192,7 @@ def _samples(path: Path) -> Iterator[Sample]:
             yield sample_from_fields(fields)
 
 
-def _is_regular(path: Path) -> bool:
+def is_regular(path: Path) -> bool:
     """Not a link, a pipe or a device: following those would reach whatever the launch pointed them to."""
     return path.is_file() and not path.is_symlink()
 

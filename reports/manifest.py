@@ -16,3 +16,14 @@ def entries(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """Those items of a list that are mappings."""
     value = data.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def processor_of(start: Mapping[str, Any]) -> str:
+    """Of a launch's start, as "AMD EPYC, 2 cores"; empty where it does not say where it ran."""
+    about = mapping(start, "machine")
+    return f"{about.get('cpu') or 'a processor without a name'}, {about.get('cores', '?')} cores" if about else ""
+
+
+def cards_of(start: Mapping[str, Any]) -> str:
+    """As "NVIDIA H200 (driver 570.1)", for each GPU that it saw."""
+    return ", ".join(f"{gpu.get('name', 'a GPU')} (driver {gpu.get('driver', '?')})" for gpu in entries(start, "gpus"))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.files import read_fields
 from harness.records import SAMPLE_COLUMNS
-from matrix.store import SAMPLES
+from matrix.store import SAMPLES, is_regular
 from reports.load import run_files
 
 READ = ("launch", "attempt", "cell", "variant", "clock", "index", "seconds", "mark")
@@ -25,7 +25,7 @@ def load_samples(run: Path) -> tuple[pd.DataFrame, int]:
 
     Empty for a file, and for a run without samples.
     """
-    tables = [_table(file) for file in run_files(run, SAMPLES) if _is_regular(file)] if run.is_dir() else []
+    tables = [_table(file) for file in run_files(run, SAMPLES) if is_regular(file)] if run.is_dir() else []
     unread = sum(count for _, count in tables)
     found = [table for table, _ in tables if len(table)]
     if not found:
@@ -35,10 +35,6 @@ def load_samples(run: Path) -> tuple[pd.DataFrame, int]:
     # Categories of two files are not the same ones.
     joined = pd.concat([table.astype(dict.fromkeys(_TEXTS, "object")) for table in found], ignore_index=True)
     return joined.astype(dict.fromkeys(_TEXTS, "category")), unread
-
-
-def _is_regular(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _table(file: Path) -> tuple[pd.DataFrame, int]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.cell import Cell
 from images.errors import UserError
@@ -25,7 +25,6 @@ from reports.gate.rows import Record, records_of
 from reports.gate.stored import Stored, StoredRows
 
 VERSION = 1
-_CELLS = TypeAdapter(list[Cell])
 AGAIN = "next: write it again with --save-baseline"
 
 
@@ -48,21 +47,13 @@ class _Image(BaseModel):
     layers: list[str]
 
 
-class _Conditions(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    machines: list[str]
-    harness: str
-    settings: dict[str, Any]
-
-
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     benchmatrix_baseline: Literal[1]
     image: _Image
-    conditions: _Conditions
-    cells: list[dict[str, Any]]
+    conditions: Conditions
+    cells: tuple[Cell, ...]
     columns: list[str]
     rows: list[list[str]]
     """The block, then a text for each column; empty where there is no value."""
@@ -79,8 +70,7 @@ def read_baseline(path: Path) -> Stored:
         content = path.read_bytes()
         file = _File.model_validate_json(content)
         rows = _rows(file)
-        cells = tuple(_CELLS.validate_python(file.cells))
-        _require_sense(cells, rows)
+        _require_sense(file.cells, rows)
     except (OSError, ValidationError, ValueError, TypeError, KeyError) as error:
         raise BaselineUnreadable(f"{path} is no baseline file: {_first_line(error)}\n  {AGAIN}") from None
     image = PlannedImage(name=file.image.name, version=file.image.version, reference=file.image.reference)
@@ -95,9 +85,9 @@ def read_baseline(path: Path) -> Stored:
             layers=tuple(file.image.layers),
             source=str(path),
         ),
-        cells=cells,
+        cells=file.cells,
         rows=rows,
-        conditions=Conditions(machines=tuple(file.conditions.machines), harness=file.conditions.harness, settings=file.conditions.settings),
+        conditions=file.conditions,
         digest=hashlib.sha256(content).hexdigest(),
     )
 
@@ -131,7 +121,7 @@ def _rows(file: _File) -> StoredRows:
 
 
 def _to_json(stored: Stored) -> str:
-    image, side, conditions = stored.image, stored.side, stored.conditions
+    image, side = stored.image, stored.side
     head: dict[str, Any] = {
         "benchmatrix_baseline": VERSION,
         "image": {
@@ -144,7 +134,7 @@ def _to_json(stored: Stored) -> str:
             "python": side.python,
             "layers": list(side.layers),
         },
-        "conditions": {"machines": list(conditions.machines), "harness": conditions.harness, "settings": dict(conditions.settings)},
+        "conditions": dataclasses.asdict(stored.conditions),
     }
     lists: Mapping[str, list[Any]] = {
         "cells": [dataclasses.asdict(cell) for cell in stored.cells],

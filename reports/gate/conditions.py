@@ -9,7 +9,7 @@ from typing import Any
 
 from reports.gate.procedure import Verdict
 from reports.gate.report import Finding
-from reports.manifest import entries, mapping
+from reports.manifest import cards_of, entries, mapping, processor_of
 
 OF_TIME = ("latency", "compile_time", "image_time")
 """Metrics in which a host is never twice the same."""
@@ -92,11 +92,10 @@ def machines(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     processors: dict[str, None] = {}
     gpus: dict[str, None] = {}
     for start in entries(manifest, "starts"):
-        about = mapping(start, "machine")
-        if about:
-            processors[f"{about.get('cpu') or 'a processor without a name'}, {about.get('cores', '?')} cores"] = None
+        if processor := processor_of(start):
+            processors[processor] = None
         # An image without NVML's bindings sees no GPU, on whatever machine.
-        if cards := ", ".join(f"{gpu.get('name', 'a GPU')} (driver {gpu.get('driver', '?')})" for gpu in entries(start, "gpus")):
+        if cards := cards_of(start):
             gpus[cards] = None
     if not processors or len(gpus) < 2:
         return tuple(f"{processor}{''.join(f' + {cards}' for cards in gpus)}" for processor in processors)

@@ -13,7 +13,7 @@ from matrix.store import MANIFEST_SCHEMA
 from reports.gate.differences import differences, side_of
 from reports.gate.report import Change, Side
 from reports.load import SOURCE, Source
-from reports.manifest import entries, mapping
+from reports.manifest import cards_of, entries, mapping, processor_of
 from reports.page.layout import Layout
 from reports.page.model import Difference, ExcludedCell, ImageFacts, Machine, Progress, SourceFacts
 
@@ -108,7 +108,7 @@ def make_images(
         key = _machine_key(start)
         if key and key not in machines:
             machines[key] = len(texts)
-            texts.append(Machine(text=machine_text(start), facts=key))
+            texts.append(Machine(text=" + ".join(filter(None, (processor_of(start), cards_of(start)))), facts=key))
         found.append(
             ImageFacts(
                 source=image.source,
@@ -150,14 +150,6 @@ def _machine_key(start: Mapping[str, Any]) -> Facts:
         found.append(("memory", f"{round(memory / GIBIBYTE)} GiB"))
     found += [(f"GPU {place}", str(gpu.get("name", ""))) for place, gpu in enumerate(entries(start, "gpus"))]
     return tuple(found)
-
-
-def machine_text(start: Mapping[str, Any]) -> str:
-    """As "AMD EPYC, 2 cores + NVIDIA H200 (driver 570.1)"."""
-    about = mapping(start, "machine")
-    gpus = ", ".join(f"{gpu.get('name', 'a GPU')} (driver {gpu.get('driver', '?')})" for gpu in entries(start, "gpus"))
-    processor = f"{about.get('cpu') or 'a processor without a name'}, {about.get('cores', '?')} cores"
-    return f"{processor} + {gpus}" if gpus else processor
 
 
 def difference_of(images: Sequence[ImageFacts], harnesses: Sequence[str], baseline: int | None, candidate: int | None) -> Difference:

@@ -7,7 +7,6 @@ series can be stopped and gone on with. The table is made of all the gates that 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import numpy as np
 
 from harness import catalog
 from harness.records import Status
-from images import docker_cli
 from matrix.config import load_matrix
 from matrix.plan import choose_image
 from reports import format as formats
@@ -35,9 +33,9 @@ from reports.gate.setup import BASELINE, GateSetup
 from reports.gate.stored import CANDIDATE, Stored, read_run
 from reports.statistics import share_interval
 from tests.benchmarks.fidelity.tables import Table, markdown
+from tests.derived_images import build_planted
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
-PLANTED = SOURCE / "tests" / "planted"
 CELLS = 24
 """Of an image beside itself: the first of the suite."""
 SLOWED = ("micro/softmax", "micro/layer_norm", "micro/matmul_square")
@@ -94,12 +92,7 @@ def build(image: str, series: Series) -> str:
         return image
     planted = {name: {"slower": series.slower} for name in SLOWED} | (BROKEN if series.broken else {})
     reference = f"benchmatrix-tests/planted:{round(100 * series.slower)}{'-broken' if series.broken else ''}"
-    builder = docker_cli.find_builder()
-    command = [*builder.command, "--build-arg", f"BASE={image}", "--build-arg", f"PLANTED={json.dumps(planted)}", "--tag", reference]
-    done = docker_cli.run([*command, str(PLANTED)], builder.environment)
-    if done.returncode != 0:
-        raise SystemExit(done.stdout + done.stderr)
-    return reference
+    return build_planted(image, planted, reference)
 
 
 def measure(series: Series, number: int, image: str, config: Path, results: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from images import docker_cli
 from reports.gate.bisect import Trial
 from reports.gate.outputs.as_json import read
 from reports.gate.report import Decision
 from tests.conftest import SOURCE
+from tests.derived_images import build_derived
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_containers_left"), pytest.mark.timeout(2400)]
 HARM: dict[str, dict[str, dict[str, object]]] = {
@@ -73,9 +73,7 @@ def base(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[st
     folder, reference = tmp_path / "base", "benchmatrix-tests/base:torch"
     folder.mkdir()
     (folder / "Dockerfile").write_text(BASE)
-    builder = docker_cli.find_builder()
-    done = docker_cli.run([*builder.command, "--build-arg", f"IMAGE={image}", "--tag", reference, str(folder)], builder.environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build_derived(folder, reference, IMAGE=image)
     yield reference
     engine.images.remove(reference, force=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from xml.etree import ElementTree
 import docker
 import pytest
 
-from images import docker_cli
 from reports.gate.outputs.as_json import read
 from reports.gate.procedure import Verdict
 from tests.conftest import SOURCE
+from tests.derived_images import build_planted
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("no_containers_left")]
 PLANTED = {
@@ -31,12 +30,7 @@ FEW = "[gate]\nlooks = [6]\nconfirm = 5\ncpu_pressure = 1.0\ncpu_steal = 1.0\n[g
 
 @pytest.fixture
 def planted(engine: docker.DockerClient, image: str) -> str:
-    builder = docker_cli.find_builder()
-    reference = "benchmatrix-tests/planted:all"
-    command = [*builder.command, "--build-arg", f"BASE={image}", "--build-arg", f"PLANTED={json.dumps(PLANTED)}", "--tag", reference]
-    done = docker_cli.run([*command, str(SOURCE / "tests" / "planted")], builder.environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return reference
+    return build_planted(image, PLANTED, "benchmatrix-tests/planted:all")
 
 
 def gate(*arguments: str, config: Path, results: Path, summary: Path) -> subprocess.CompletedProcess[str]:
