@@ -69,6 +69,8 @@ class Sampling:
     least_seconds: float = 0.0
     """Time for samples that is spent at least, however narrow the interval: of two launches only levels compare, which what disturbs both
     variants of one alike moves."""
+    slice_seconds: float = 0.05
+    """Length of a slice, where launches take their samples in turns."""
     energy_seconds: float = 1.0
     """For the energy of a call, where there is a counter; 0: do not measure it."""
     cache: str = "cold"
@@ -126,6 +128,9 @@ class LaunchSpec:
     """Cells (ids) that earlier launches of the run measured with a hot cache, for being too short: so does this one."""
     cold: tuple[str, ...] = ()
     """The same for those with a cold one: launches are only compared in the same state."""
+    turns: tuple[int, ...] = ()
+    """The place of each cell in the order that it shares with other launches, which it takes turns with (see ``harness.turns``); empty: it
+    is alone."""
     warm_up: bool = True
     """Do what backends do once per launch before the first cell, so that it is in no cell's compile time."""
 
@@ -141,8 +146,8 @@ class LaunchSpec:
             raise ValueError(f"launch specification of schema {version}, this harness reads {SCHEMA_VERSION}")
         cells = tuple(cell_from_dict(cell) for cell in data.pop("cells"))
         sampling, numerics = Sampling(**data.pop("sampling")), Numerics(**data.pop("numerics"))
-        hot, cold = tuple(data.pop("hot")), tuple(data.pop("cold"))
-        return LaunchSpec(cells=cells, sampling=sampling, numerics=numerics, hot=hot, cold=cold, **data)
+        hot, cold, turns = tuple(data.pop("hot")), tuple(data.pop("cold")), tuple(data.pop("turns"))
+        return LaunchSpec(cells=cells, sampling=sampling, numerics=numerics, hot=hot, cold=cold, turns=turns, **data)
 
     @staticmethod
     def read(path: Path) -> LaunchSpec:

@@ -30,6 +30,7 @@ from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
 from harness.records import Row, Sample, Status, Warn
+from harness.turns import BEGINNING, Place, Slices, Turns, connect
 
 CEILINGS = "ceilings.json"
 COST_PHASES = frozenset({"memory", "energy", "transfer", "graph"})
@@ -41,8 +42,8 @@ PRELOAD = ("torch", "harness.worker")
 def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> None:
     """Measure the cells of ``spec``, leaving rows, samples and logs in ``directory``.
 
-    stop: a file descriptor whose closing by the other side ends the launch. Raises Stopped then, and on SIGTERM or SIGINT,
-    after having ended the cell that was running.
+    stop: a file descriptor whose closing by the other side ends the launch; so does the end of those it takes turns with by the host.
+    Raises Stopped then, and on SIGTERM or SIGINT, after having ended the cell that was running.
     """
     (directory / LOGS).mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -62,7 +63,12 @@ def run_launch(spec: LaunchSpec, directory: Path, stop: int | None = None) -> No
         launch = Launch(spec=spec, directory=directory, stop=stop, caches=Path(folder), startup_seconds=startup_seconds)
         if missing is None:
             launch = _before_cells(launch, about)
+        if spec.turns:
+            turns = connect(directory)
+            launch = dataclasses.replace(launch, turns=turns, stop=turns.fileno())
         for index, cell in enumerate(spec.cells):
+            if launch.turns is not None:
+                launch.turns.wait(Place(spec.turns[index], BEGINNING))
             row, samples = measure(index, cell, launch) if missing is None else (row_of(cell, spec, Status.UNSUPPORTED, missing), [])
             # Samples first: a row says that the cell is done.
             files.append_samples(directory / SAMPLES, samples)
@@ -82,6 +88,13 @@ class Launch:
     """Where compile caches are made."""
     startup_seconds: float
     """From the start of Python until everything was imported."""
+    turns: Turns | None = None
+    """With other launches."""
+
+    def run(self, target: Callable[[], None], log: Path) -> Ended:
+        """In a process of its own."""
+        waited = self.turns.waited_seconds if self.turns is not None else lambda: 0.0
+        return run_process(target, timeout_seconds=self.spec.timeout_seconds, log=log, stop=self.stop, waited=waited)
 
     @property
     def first_caches(self) -> Path:
@@ -112,7 +125,7 @@ def _before_cells(launch: Launch, about: dict[str, object]) -> Launch:
             measured = ceilings.of_devices(wanted)
             write_json(path, {**found, "ceilings": measured, "without_ceilings": [device for device in wanted if device not in measured]})
 
-    run_process(look, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / "machine.log", stop=launch.stop)
+    launch.run(look, directory / LOGS / "machine.log")
     found: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         # Where this fails its log says why. Cells are measured all the same, and have no share of a limit.
@@ -137,8 +150,7 @@ def _warm_up(launch: Launch) -> None:
                     caches.use(launch.first_caches)
                 target(device)
 
-            log = launch.directory / LOGS / "warm-up.log"
-            ended = run_process(warm, timeout_seconds=spec.timeout_seconds, log=log, stop=launch.stop)
+            ended = launch.run(warm, launch.directory / LOGS / "warm-up.log")
             print(f"warm-up of {name} on {device} ({ended.wall_seconds:.1f} s)", flush=True)
 
 
@@ -202,10 +214,11 @@ def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again
     def target() -> None:
         if spec.fresh_caches:
             caches.use(own_caches)
-        worker.run_cell(cell, spec, JournalWriter(path, directory / ARTIFACTS / f"{index:04d}"), again=again)
+        slices = Slices(launch.turns, spec.turns[index], spec.sampling.slice_seconds) if launch.turns is not None else None
+        worker.run_cell(cell, spec, JournalWriter(path, directory / ARTIFACTS / f"{index:04d}"), again=again, slices=slices)
 
     try:
-        ended = run_process(target, timeout_seconds=spec.timeout_seconds, log=directory / LOGS / log_name(index), stop=launch.stop)
+        ended = launch.run(target, directory / LOGS / log_name(index))
         return ended, read_journal(path)
     finally:
         path.unlink(missing_ok=True)

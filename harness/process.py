@@ -55,13 +55,16 @@ def become_reaper() -> None:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def run_process(target: Callable[[], None], *, timeout_seconds: float, log: Path, stop: int | None = None) -> Ended:
+def run_process(
+    target: Callable[[], None], *, timeout_seconds: float, log: Path, stop: int | None = None, waited: Callable[[], float] = lambda: 0.0
+) -> Ended:
     """Run ``target`` in a forked process, its output in ``log``; return how it ended, with no process of it left.
 
-    stop: a file descriptor (a pipe from the host); when its other end is closed, Stopped is raised.
+    stop: a file descriptor (a pipe or a socket from the host); when its other end is closed, Stopped is raised. waited: seconds that the
+    process has been kept waiting by others, which are not its time.
     """
     killed_before = oom_kills()
-    started = time.monotonic()
+    started, before = time.monotonic(), waited()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -69,7 +72,7 @@ def run_process(target: Callable[[], None], *, timeout_seconds: float, log: Path
         _child(target, log)
     timed_out = False
     try:
-        status = _wait(pid, started + timeout_seconds, stop)
+        status = _wait(pid, lambda: started + timeout_seconds + waited() - before, stop)
         timed_out = status is None
         if status is None:
             _kill_group(pid)
@@ -83,7 +86,7 @@ def run_process(target: Callable[[], None], *, timeout_seconds: float, log: Path
         end_descendants()
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     return Ended(
-        wall_seconds=time.monotonic() - started,
+        wall_seconds=time.monotonic() - started - (waited() - before),
         exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
         signal=number,
         timed_out=timed_out,
@@ -129,7 +132,7 @@ def _child(target: Callable[[], None], log: Path) -> None:
         os._exit(code)
 
 
-def _wait(pid: int, deadline: float, stop: int | None) -> int | None:
+def _wait(pid: int, deadline: Callable[[], float], stop: int | None) -> int | None:
     """The process' wait status; None when the deadline came first. Sleeps in the kernel: it must not wake beside a timed cell."""
     if not hasattr(os, "pidfd_open"):
         return _wait_by_polling(pid, deadline, stop)
@@ -139,7 +142,7 @@ def _wait(pid: int, deadline: float, stop: int | None) -> int | None:
         poller.register(descriptor, select.POLLIN)
         if stop is not None:
             poller.register(stop, select.POLLHUP)
-        while (remaining := deadline - time.monotonic()) > 0:
+        while (remaining := deadline() - time.monotonic()) > 0:
             for ready, _ in poller.poll(remaining * 1000):
                 if ready == descriptor:
                     return os.waitpid(pid, 0)[1]
@@ -149,8 +152,8 @@ def _wait(pid: int, deadline: float, stop: int | None) -> int | None:
         os.close(descriptor)
 
 
-def _wait_by_polling(pid: int, deadline: float, stop: int | None) -> int | None:
-    while time.monotonic() < deadline:
+def _wait_by_polling(pid: int, deadline: Callable[[], float], stop: int | None) -> int | None:
+    while time.monotonic() < deadline():
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return status

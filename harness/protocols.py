@@ -140,6 +140,21 @@ class BackendFactory(Protocol):
         ...
 
 
+class Slices(Protocol):
+    """Turns with other launches, while samples are taken."""
+
+    seconds: float
+    """How long a slice takes."""
+
+    def next(self) -> None:
+        """Give up the turn, and wait for the next slice."""
+        ...
+
+    def now(self) -> float:
+        """Seconds by a clock that stands still while others have their turn."""
+        ...
+
+
 class Gauge(Protocol):
     """One clock's way to time calls. Readings of two gauges are never mixed."""
 
@@ -234,16 +249,34 @@ class Experiment(Protocol):
     """What is measured of a cell."""
 
     def run(
-        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+        self,
+        *,
+        subject: Subject,
+        backend: Backend,
+        clock: Clock,
+        cell: Cell,
+        spec: LaunchSpec,
+        load_seconds: float,
+        report: Report,
+        slices: Slices | None = None,
     ) -> str:
         """Measure and report; returns the status. Exceptions become a status by the phase they were raised in.
 
-        load_seconds: from the start of the process until the subject was there.
+        load_seconds: from the start of the process until the subject was there; slices: for samples in turns with other launches.
         """
         ...
 
     def again(
-        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+        self,
+        *,
+        subject: Subject,
+        backend: Backend,
+        clock: Clock,
+        cell: Cell,
+        spec: LaunchSpec,
+        load_seconds: float,
+        report: Report,
+        slices: Slices | None = None,
     ) -> str:
         """In a second process, after a ``run`` that passed: what compile caches are worth."""
         ...

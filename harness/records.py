@@ -156,6 +156,9 @@ class Row:
     """The 5th percentile of host time: what a call takes while nothing else disturbs it. Other load on a host only ever adds to a time, so
     that launches differ by less in it than in the median (Chen and Revels 2016)."""
     backend_p05_seconds: float | None = None
+    backend_slice_seconds: str = ""
+    """The same of each slice, separated by spaces, where launches took turns: the k-th is beside the k-th of the launch with the same
+    ``attempt`` of the same block, and compares with it."""
     speedup_low: float | None = None
     """Bounds of the 95 % interval of ``speedup``."""
     speedup_high: float | None = None

@@ -28,6 +28,7 @@ from harness.protocols import (
     ExportFailed,
     FellBack,
     NoEvidence,
+    Slices,
     Unsupported,
     Workload,
 )
@@ -39,11 +40,14 @@ _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAI
 """What an exception in a phase means; in every other phase the backend did not run."""
 
 
-def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: bool = False) -> None:
-    """Measure one cell and write down what became of it. again: only what a second process finds in the first one's caches."""
+def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: bool = False, slices: Slices | None = None) -> None:
+    """Measure one cell and write down what became of it.
+
+    again: only what a second process finds in the first one's caches; slices: for samples in turns with other launches.
+    """
     phase = _Phase(journal)
     try:
-        status, reason = _measure(cell, spec, journal, phase, again=again), ""
+        status, reason = _measure(cell, spec, journal, phase, again=again, slices=slices), ""
     except Unsupported as error:
         status, reason = Status.UNSUPPORTED, str(error)
     except FellBack as error:
@@ -65,7 +69,7 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
     journal.finish(status, reason)
 
 
-def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool) -> str:
+def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool, slices: Slices | None) -> str:
     began = time.perf_counter()
     numerics.use_threads(spec.threads)
     threads = torch.get_num_threads()
@@ -100,6 +104,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         spec=spec,
         load_seconds=time.perf_counter() - began,
         report=report,
+        slices=slices,
     )
     if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)

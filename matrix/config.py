@@ -129,6 +129,9 @@ class Run(Model):
     )
     minimum_sample_seconds: float = Field(default=1e-3, gt=0, le=10, description="length of a host sample; shorter calls are batched")
     budget_seconds: float = Field(default=5.0, gt=0, le=LONGEST_SECONDS, description="time for all samples of a cell")
+    slice_seconds: float = Field(
+        default=0.05, gt=0, le=LONGEST_SECONDS, description="length of a slice, where launches take their samples in turns (the gate's do)"
+    )
     least_seconds: float = Field(
         default=0.0, ge=0, le=LONGEST_SECONDS, description="time for samples that is spent at least, however narrow the interval"
     )

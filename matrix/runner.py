@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,33 +39,44 @@ def run_plan(plan: Plan, settings: Settings, engine: Engine, environments: Mappi
 
 def run_launch(launch: Launch, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say) -> None:
     """Measure the cells of one launch that have no row of it yet, by as many starts as it takes."""
-    while cells := _rest(launch, run):
-        attempt = run.attempts(launch.index)
-        say(f"launch {launch.index + 1}: {launch.image.label}, {len(cells)} cells" + (f", start {attempt + 1}" if attempt else ""))
+    while cells := rest_of(launch, run):
         started = time.monotonic()
-        spec = replace(
-            launch_spec(launch, cells, settings, run.name, attempt, known_of(run)),
-            image_bytes=environment.size_bytes,
-            image_compressed_bytes=environment.compressed_bytes,
-        )
-        run.update_manifest(lambda manifest, spec=spec: manifest["starts"].append(_start(spec, engine, environment)))  # type: ignore[misc]
-        directory = run.incoming(launch.index, attempt)
-        request = LaunchRequest(
-            environment=environment,
-            spec=spec,
-            directory=directory,
-            log=run.log(launch.index, attempt),
-            run_directory=run.directory,
-            container=settings.matrix.images[launch.image.name].container,
-            deadline_seconds=STARTUP_SECONDS + len(cells) * processes_per_cell(spec) * spec.timeout_seconds,
-        )
+        spec = launch_spec(launch, cells, settings, run.name, run.attempts(launch.index), known_of(run))
+        request = begin_start(launch, spec, settings, engine, environment, run, say)
         end = engine.run(request, lambda line: say(f"  {line}"))
-        was_running = (directory / RUNNING).exists()
-        run.collect()
-        _write_unmeasured(launch, spec, end, was_running, run, say)
-        if len(_rest(launch, run)) >= len(cells):
-            raise AssertionError(f"launch {launch.index} made no progress: rows and cells have different names")
+        end_start([(launch, request, end)], run, say)
         say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
+
+
+def begin_start(
+    launch: Launch, spec: LaunchSpec, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say
+) -> LaunchRequest:
+    """Write down that a launch is started, and make the folder that it writes to."""
+    say(
+        f"launch {launch.index + 1}: {launch.image.label}, {len(spec.cells)} cells"
+        + (f", start {spec.attempt + 1}" if spec.attempt else "")
+    )
+    spec = replace(spec, image_bytes=environment.size_bytes, image_compressed_bytes=environment.compressed_bytes)
+    run.update_manifest(lambda manifest: manifest["starts"].append(_start(spec, engine, environment)))
+    return LaunchRequest(
+        environment=environment,
+        spec=spec,
+        directory=run.incoming(launch.index, spec.attempt),
+        log=run.log(launch.index, spec.attempt),
+        run_directory=run.directory,
+        container=settings.matrix.images[launch.image.name].container,
+        deadline_seconds=STARTUP_SECONDS + len(spec.cells) * processes_per_cell(spec) * spec.timeout_seconds,
+    )
+
+
+def end_start(ended: Sequence[tuple[Launch, LaunchRequest, LaunchEnd]], run: Run, say: Say) -> None:
+    """Take over what starts have measured that are over, all that there are; what they left costs the cells that they can be blamed for."""
+    was_running = [(request.directory / RUNNING).exists() for _, request, _ in ended]
+    run.collect()
+    for (launch, request, end), in_a_cell in zip(ended, was_running, strict=True):
+        _write_unmeasured(launch, request.spec, end, in_a_cell, run, say)
+        if len(rest_of(launch, run)) >= len(request.spec.cells):
+            raise AssertionError(f"launch {launch.index} made no progress: rows and cells have different names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +114,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         threads=how.threads,
         sampling=Sampling(
             samples=how.samples,
+            slice_seconds=how.slice_seconds,
             width=how.interval_width,
             least_seconds=how.least_seconds,
             minimum_sample_seconds=how.minimum_sample_seconds,
@@ -126,14 +138,15 @@ def processes_per_cell(spec: LaunchSpec) -> int:
     return 2 if spec.warm_compile else 1
 
 
-def _rest(launch: Launch, run: Run) -> tuple[Cell, ...]:
+def rest_of(launch: Launch, run: Run) -> tuple[Cell, ...]:
+    """Its cells that have no row yet."""
     finished = run.finished()
     return tuple(cell for cell in launch.cells if (launch.index, cell.id) not in finished)
 
 
 def _write_unmeasured(launch: Launch, spec: LaunchSpec, end: LaunchEnd, was_running: bool, run: Run, say: Say) -> None:
     """Rows of the cells that this start can be blamed for not having measured."""
-    rest = _rest(launch, run)
+    rest = rest_of(launch, run)
     if not rest:
         return
     reason = end.reason or "the launch ended without measuring it"

@@ -40,6 +40,7 @@ class Start:
 class FakeEngine:
     script: Iterator[Start]
     name: str = "fake"
+    takes_turns: bool = False
     requests: list[LaunchRequest] = field(default_factory=list)
 
     def require(self, image: PlannedImage) -> None:
@@ -106,6 +107,7 @@ class PlayedEngine:
     """By start, counted over all: after how many cells it raises what. A stop happens once."""
     cell_seconds: float = 10.0
     name: str = "fake"
+    takes_turns: bool = False
     now: float = 0.0
     """Its clock: only measuring takes time."""
     requests: list[LaunchRequest] = field(default_factory=list)

@@ -22,13 +22,22 @@ from harness.experiments.steps import surroundings
 from harness.experiments.timing import BACKEND, EAGER, report_timing
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
-from harness.protocols import Backend, Clock, Report, Subject
+from harness.protocols import Backend, Clock, Report, Slices, Subject
 from harness.records import Status, Warn
 
 
 class Performance:
     def run(
-        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+        self,
+        *,
+        subject: Subject,
+        backend: Backend,
+        clock: Clock,
+        cell: Cell,
+        spec: LaunchSpec,
+        load_seconds: float,
+        report: Report,
+        slices: Slices | None = None,
     ) -> str:
         """Check, then time. What fails its check is not timed: the speed of a wrong result is not a result."""
         report.set(batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved)
@@ -40,7 +49,7 @@ class Performance:
         report.phase("time")
         watch = MachineWatch(clock.device)
         with surroundings(cell.mode):
-            measured = self._sample(checked, clock, cell, spec, watch, report)
+            measured = self._sample(checked, clock, cell, spec, watch, report, slices)
             report_timing(measured, watch, clock, subject, backend, checked, cell, spec, report)
             # Whatever fails from here on, the times are written down.
             report_costs(checked, measured, subject, clock, cell, spec, report)
@@ -57,7 +66,9 @@ class Performance:
         for warning in set(after.warnings) - set(checked.evidence.warnings):
             report.warn(warning)
 
-    def _sample(self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch, report: Report) -> Measurement:
+    def _sample(
+        self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch, report: Report, slices: Slices | None
+    ) -> Measurement:
         return interleave(
             {EAGER: checked.eager.call, BACKEND: checked.backend.call},
             clock,
@@ -66,10 +77,20 @@ class Performance:
             watch=watch,
             state="hot" if cell.id in spec.hot else "cold" if cell.id in spec.cold else None,
             keep=report.samples,
+            slices=slices,
         )
 
     def again(
-        self, *, subject: Subject, backend: Backend, clock: Clock, cell: Cell, spec: LaunchSpec, load_seconds: float, report: Report
+        self,
+        *,
+        subject: Subject,
+        backend: Backend,
+        clock: Clock,
+        cell: Cell,
+        spec: LaunchSpec,
+        load_seconds: float,
+        report: Report,
+        slices: Slices | None = None,
     ) -> str:
         """The backend's first call in a process that finds the first one's compile caches; is its result still right?"""
         report.phase("eager")

@@ -46,6 +46,7 @@ def report_timing(
         backend_latency_seconds=host[BACKEND],
         eager_p05_seconds=undisturbed(measured.seconds(EAGER, HOST)),
         backend_p05_seconds=undisturbed(measured.seconds(BACKEND, HOST)),
+        backend_slice_seconds=" ".join(f"{undisturbed(seconds):.6g}" for seconds in measured.by_slice(BACKEND, HOST)),
         compilation_latency=compilation,
         break_even_calls=break_even_calls(compilation, host[EAGER], host[BACKEND]),
         cache=measured.cache,

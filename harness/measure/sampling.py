@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import operator
 import random
 import statistics
 import time
@@ -13,7 +16,7 @@ from harness.cell import Sampling
 from harness.measure.clock import HOT
 from harness.measure.garbage import collected
 from harness.measure.interval import Interval, ratio_interval
-from harness.protocols import Call, Clock, Gauge
+from harness.protocols import Call, Clock, Gauge, Slices
 from harness.records import Taken
 
 CALIBRATION_TRIALS = 3
@@ -42,6 +45,11 @@ LOOKS_GROWTH = 1.25
 """Factor by which rounds grow between two looks at the interval: looking costs time, and more looks stop luckier."""
 
 
+LEAD_SECONDS = 0.01
+"""Of untimed calls before a slice. The threads of a parallel region spin for some milliseconds after its end, each on a processor of its own
+(GOMP_SPINCOUNT of GNU's OpenMP): with slices that begin at once, a tenth of each was spent waiting for a processor."""
+
+
 class Watch(Protocol):
     """Looks at the machine between rounds, outside of what is timed."""
 
@@ -51,6 +59,14 @@ class Watch(Protocol):
 
     def mark(self, seconds: float) -> str:
         """What disturbed the round that has just ended and took so many seconds; empty where nothing did."""
+        ...
+
+    def pause(self) -> None:
+        """Called between two rounds, when others have their turn: what they do is not looked at."""
+        ...
+
+    def resume(self) -> None:
+        """Called when they have had it."""
         ...
 
     def end(self) -> None:
@@ -75,11 +91,19 @@ class Measurement:
     """Rounds that were wanted at least."""
     started: float
     """When the first sample was taken, by ``time.monotonic``: their origin of time."""
+    slices: tuple[int, ...] = ()
+    """Of each round; empty where no turns were taken."""
 
     def seconds(self, variant: str, clock: str) -> list[float]:
         """One value per round that counts."""
         values = [sample.seconds for sample in self.samples if (sample.variant, sample.clock) == (variant, clock)]
         return [values[index] for index in self.counted]
+
+    def by_slice(self, variant: str, clock: str) -> list[list[float]]:
+        """The seconds of every round, disturbed ones too, slice by slice: what disturbs one launch disturbs the others' slices beside it."""
+        values = [sample.seconds for sample in self.samples if (sample.variant, sample.clock) == (variant, clock)]
+        pairs = zip(self.slices, values, strict=True) if self.slices else ()
+        return [[value for _, value in group] for _, group in itertools.groupby(pairs, key=operator.itemgetter(0))]
 
     @property
     def counted(self) -> list[int]:
@@ -141,13 +165,16 @@ def interleave(
     state: str | None = None,
     keep: Callable[[Sequence[Taken]], None] = lambda _: None,
     now: Callable[[], float] = time.monotonic,
+    slices: Slices | None = None,
 ) -> Measurement:
     """Warm up, calibrate, then sample in rounds: each variant once by each of the clock's gauges, in random order.
 
     Ends when the 95 % interval of the first two variants' ratio, by the clock's first gauge, is as narrow as ``sampling.width``, after
     ``sampling.samples`` rounds and ``sampling.least_seconds`` at least; or when the budget is spent. state: the cache's, as earlier launches had it. keep: is handed
-    the samples as they come, between rounds.
+    the samples as they come, between rounds. slices: turns with other launches, whose time is not that of this one.
     """
+    if slices is not None:
+        now = slices.now
     began = now()
     steady = [warm_up(call, clock.gauges[-1], WARMUP_SHARE * sampling.budget_seconds, now) for call in variants.values()]
     rough = _rough_seconds(variants, clock)
@@ -155,7 +182,7 @@ def interleave(
     if cache == HOT:
         # The clock begins with a cold cache, where it can keep one at all.
         rough = _rough_seconds(variants, clock)
-    rounds = _Rounds(variants, clock, sampling, order, watch, keep, now, rough)
+    rounds = _Rounds(variants, clock, sampling, order, watch, keep, now, rough, slices)
     warmed = now()
     with collected():
         if watch:
@@ -173,6 +200,7 @@ def interleave(
         calls=rounds.calls,
         minimum=sampling.samples,
         started=rounds.started,
+        slices=tuple(rounds.slices),
     )
 
 
@@ -193,15 +221,19 @@ class _Rounds:
         keep: Callable[[Sequence[Taken]], None],
         now: Callable[[], float],
         rough_seconds: Mapping[Turn, float],
+        slices: Slices | None,
     ) -> None:
         self._variants, self._sampling, self._order = variants, sampling, order
         self._watch, self._keep, self._now = watch, keep, now
         self._gauges = {gauge.name: gauge for gauge in clock.gauges}
         self._first = clock.gauges[0].name
+        self._rough_seconds = rough_seconds
         self.calls = self._calls_for(rough_seconds)
         self.samples: list[Taken] = []
         self.marks: list[str] = []
+        self.slices: list[int] = []
         self._kept = 0
+        self._slices, self._slice, self._slice_began = slices, 0, -math.inf
         self.started = now()
 
     def take(self) -> bool:
@@ -209,12 +241,13 @@ class _Rounds:
         sampling, look, recalibrations, kept_at = self._sampling, self._sampling.samples, 0, self._now()
         try:
             while True:
+                self._take_turns()
                 self._take_round()
                 if len(self.marks) == CHECKED_ROUNDS and recalibrations < MOST_RECALIBRATIONS and not self._kept and self.too_short():
                     # What was calibrated was not yet what is sampled: a compiler, or something else that has gone since.
                     recalibrations += 1
                     self.calls = self._calls_for(self._median_seconds())
-                    self.samples, self.marks = [], []
+                    self.samples, self.marks, self.slices = [], [], []
                     continue
                 if self._now() - kept_at >= KEEP_SECONDS:
                     self._hand_on()
@@ -235,6 +268,29 @@ class _Rounds:
         wanted = self._calls_for(self._median_seconds())
         return any(wanted[turn] > TOO_SHORT * calls for turn, calls in self.calls.items())
 
+    def _take_turns(self) -> None:
+        """Let others have theirs, where there are any and this slice is over."""
+        if self._slices is None or self._now() - self._slice_began < self._slices.seconds:
+            return
+        if self._watch:
+            self._watch.pause()
+        self._slices.next()
+        self._lead()
+        if self._watch:
+            self._watch.resume()
+        self._slice += 1
+        self._slice_began = self._now()
+
+    def _lead(self) -> None:
+        """Untimed calls until the processor's caches are this launch's again, and the last one's idle threads have gone to sleep."""
+        short = {turn: calls for turn, calls in self.calls.items() if calls * self._rough_seconds[turn] < LEAD_SECONDS}
+        began = self._now()
+        while (left := began + LEAD_SECONDS - self._now()) > 0:
+            for (variant, clock), calls in short.items():
+                self._gauges[clock].time(self._variants[variant], calls)
+            if not short:
+                time.sleep(left)
+
     def _take_round(self) -> None:
         turns = list(self.calls.items())
         self._order.shuffle(turns)
@@ -246,6 +302,8 @@ class _Rounds:
         mark = self._watch.mark(self._now() - began) if self._watch else ""
         self.samples.extend(sample._replace(mark=mark) for sample in taken)
         self.marks.append(mark)
+        if self._slices is not None:
+            self.slices.append(self._slice)
 
     def _hand_on(self) -> None:
         self._keep(self.samples[self._kept :])

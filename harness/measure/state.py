@@ -7,9 +7,10 @@ kernels do not have all of it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +139,29 @@ def read_gpu(gpu: Gpu) -> GpuReading:
         power_watts=gpu.power_watts(),
         # This process is on the GPU, under its own pid or under one of the host's. An empty list hides it, and maybe others.
         other_processes=len(processes) - 1 if processes else None,
+    )
+
+
+def joined(spans: Sequence[tuple[CpuReading, CpuReading]]) -> CpuReading:
+    """The second reading of one span that is as long as all of these, and begins with the first one's first: what happened between them is
+    left out.
+    """
+    first = spans[0][0]
+
+    def total(counter: Callable[[CpuReading], float | None]) -> float | None:
+        values = [(counter(before), counter(after)) for before, after in spans]
+        steps = [after - before for before, after in values if before is not None and after is not None]
+        beginning = counter(first)
+        return None if beginning is None or len(steps) < len(spans) else beginning + sum(steps)
+
+    return dataclasses.replace(
+        spans[-1][1],
+        seconds=first.seconds + sum(after.seconds - before.seconds for before, after in spans),
+        own_cpu_seconds=first.own_cpu_seconds + sum(after.own_cpu_seconds - before.own_cpu_seconds for before, after in spans),
+        pressure_seconds=total(lambda reading: reading.pressure_seconds),
+        steal_seconds=total(lambda reading: reading.steal_seconds),
+        busy_seconds=total(lambda reading: reading.busy_seconds),
+        throttled_seconds=total(lambda reading: reading.throttled_seconds),
     )
 
 

@@ -7,7 +7,7 @@ import statistics
 import time
 
 from harness.measure import nvml
-from harness.measure.state import PRESSURE_LIMIT, CpuJudgement, GpuReading, PressureGauge, judge, read_cpu, read_gpu
+from harness.measure.state import PRESSURE_LIMIT, CpuJudgement, CpuReading, GpuReading, PressureGauge, joined, judge, read_cpu, read_gpu
 from harness.records import Warn
 
 POWER_CAP = "sw_power_cap"
@@ -33,7 +33,15 @@ class MachineWatch:
         return self._gpu is not None or self._pressure.seconds() is not None
 
     def begin(self) -> None:
-        self._before = read_cpu(cpus=self._cpus)
+        self._spans: list[tuple[CpuReading, CpuReading]] = []
+        self.resume()
+
+    def pause(self) -> None:
+        """What happens until ``resume`` is not judged."""
+        self._spans.append((self._resumed, read_cpu(cpus=self._cpus)))
+
+    def resume(self) -> None:
+        self._resumed = read_cpu(cpus=self._cpus)
         self._last_pressure = self._pressure.seconds()
         self._read_gpu()
 
@@ -53,7 +61,8 @@ class MachineWatch:
 
     def end(self) -> None:
         """After the last round: what comes later is not judged."""
-        self._judgement: CpuJudgement = judge(self._before, read_cpu(cpus=self._cpus), self._cores)
+        self.pause()
+        self._judgement: CpuJudgement = judge(self._spans[0][0], joined(self._spans), self._cores)
 
     def columns(self) -> dict[str, object]:
         judgement, gpu = self._judgement, self._gpu_readings
@@ -62,8 +71,8 @@ class MachineWatch:
             "cpu_steal": judgement.steal_share,
             "cpu_throttled": judgement.throttled_share,
             "cpu_others": judgement.others_share,
-            "cpu_mhz": self._before.frequency_mhz,
-            "load": self._before.load,
+            "cpu_mhz": self._spans[0][0].frequency_mhz,
+            "load": self._spans[0][0].load,
             "sm_clock_mhz": _median([reading.sm_clock_mhz for reading in gpu]),
             "memory_clock_mhz": _median([reading.memory_clock_mhz for reading in gpu]),
             "temperature_celsius": _median([reading.temperature_celsius for reading in gpu]),

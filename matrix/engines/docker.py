@@ -109,6 +109,8 @@ class DockerEngine:
         """source: the folder that has ``harness``; sizes: where the compressed sizes of images are remembered."""
         self._client = client
         self._product = product
+        # Else containers are in a virtual machine or on another host, and a folder that is mounted there has no sockets of this one's.
+        self.takes_turns = product.kernel == platform.release()
         self._settings_of = settings_of
         self._passthroughs: dict[PlannedImage, Passthrough] = {}
         self._recipe_of = recipe_of
@@ -283,7 +285,9 @@ def container_options(request: LaunchRequest, source: Path, *, rootless: bool = 
     """
     settings = request.container
     passthrough = request.environment.passthrough
-    variables = launch_variables(request.run_directory, settings, SCRATCH) | {"PYTHONPATH": str(Path(HARNESS_MOUNT).parent)}
+    variables = launch_variables(request.run_directory, request.directory, settings, SCRATCH) | {
+        "PYTHONPATH": str(Path(HARNESS_MOUNT).parent)
+    }
     mounts = [
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),
         Mount(OUT_MOUNT, str(request.directory), type="bind"),

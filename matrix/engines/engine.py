@@ -17,6 +17,8 @@ CELLS = "cells.json"
 RUN_VARIABLE = "BENCHMATRIX_RUN"
 """In the environment of every process of a launch, as the label is on its container: whose it is."""
 
+LAUNCH_VARIABLE = "BENCHMATRIX_LAUNCH"
+"""Beside it: which launch of the run, by its folder."""
 STARTUP_SECONDS = 600.0
 """Time a launch may take beside its cells: the container's start and the import of torch, on a slow disk."""
 
@@ -96,6 +98,8 @@ class Engine(Protocol):
     """Starts launches somewhere."""
 
     name: str
+    takes_turns: bool
+    """Whether several launches can run at once and hear this host by a socket in their folders (see ``matrix.turns``)."""
 
     def require(self, image: PlannedImage) -> None:
         """Look whether this host has what the image needs beside its packages: a GPU, a driver. Raises a UserError where it does not.
@@ -115,7 +119,8 @@ class Engine(Protocol):
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         """Start a launch and wait for its end; nothing of it is left running, also when this raises.
 
-        Raises EngineLost when the engine stops answering; the launch may then still be running until ``reap``.
+        Raises EngineLost when the engine stops answering; the launch may then still be running until ``reap``. May be called from several
+        threads at once where launches take turns.
         """
         ...
 
@@ -129,8 +134,11 @@ def asked_now(spec: LaunchSpec) -> LaunchSpec:
     return replace(spec, requested_at=time.time())
 
 
-def launch_variables(run_directory: Path, container: Container, scratch: str) -> dict[str, str]:
-    """Environment variables of a launch: the same in every engine but for paths. ``scratch``: a writable folder that is its own."""
+def launch_variables(run_directory: Path, directory: Path, container: Container, scratch: str) -> dict[str, str]:
+    """Environment variables of a launch: the same in every engine but for paths.
+
+    directory: the launch's own in the run's; scratch: a writable folder that is its own.
+    """
     return {
         **PINNED_VARIABLES,
         "HOME": scratch,
@@ -142,4 +150,5 @@ def launch_variables(run_directory: Path, container: Container, scratch: str) ->
         "TRITON_CACHE_DIR": f"{scratch}/triton",
         **container.environment,
         RUN_VARIABLE: str(run_directory),
+        LAUNCH_VARIABLE: str(directory),
     }

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,17 @@ from images.recipe import BuildSettings, Recipe
 from images.virtualenv import ensure_environment
 from matrix.config import Image
 from matrix.cuda import cuda_of_lock
-from matrix.engines.engine import CELLS, RUN_VARIABLE, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
+from matrix.engines.engine import (
+    CELLS,
+    LAUNCH_VARIABLE,
+    RUN_VARIABLE,
+    Environment,
+    LaunchEnd,
+    LaunchRequest,
+    Said,
+    asked_now,
+    launch_variables,
+)
 from matrix.errors import SelectionError
 from matrix.gpu_probe import host_gpus
 from matrix.gpus import parse_gpus, require_driver, require_gpu
@@ -28,6 +39,7 @@ STOP_SECONDS = 3.0
 
 class LocalEngine:
     name = "local"
+    takes_turns = sys.platform == "linux"
 
     def __init__(
         self,
@@ -73,7 +85,7 @@ class LocalEngine:
         scratch = request.directory / "scratch"
         scratch.mkdir()
         (request.directory / CELLS).write_text(asked_now(request.spec).to_json(), encoding="utf-8")
-        variables = launch_variables(request.run_directory, request.container, str(scratch))
+        variables = launch_variables(request.run_directory, request.directory, request.container, str(scratch))
         variables |= {"PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}", "PYTHONPATH": str(self._source)}
         command = [request.environment.reference, "-m", "harness", "launch", "--stop-with-stdin"]
         command += ["--cells", str(request.directory / CELLS), "--out", str(request.directory)]
@@ -102,7 +114,7 @@ class LocalEngine:
         finally:
             _end(process)
             request.log.write_text("\n".join(said.tail) + "\n", encoding="utf-8")
-            for pid in labelled(lambda run: run == request.run_directory):
+            for pid in labelled(lambda launch: launch == request.directory, LAUNCH_VARIABLE):
                 _kill(pid)
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -139,18 +151,18 @@ def _death(code: int, tail: list[str]) -> str:
     return f"the launch {how}; its last lines: {' | '.join(tail[-3:])}"
 
 
-def labelled(wanted: Callable[[Path], bool]) -> list[int]:
-    """Processes of launches, by the variable in their environment; none where there is no /proc."""
+def labelled(wanted: Callable[[Path], bool], variable: str = RUN_VARIABLE) -> list[int]:
+    """Processes of launches, by a variable in their environment; none where there is no /proc."""
     found = []
     own = _own_line()
-    marker = f"{RUN_VARIABLE}=".encode()
+    marker = f"{variable}=".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        for variable in variables:
-            if variable.startswith(marker) and wanted(Path(os.fsdecode(variable.removeprefix(marker)))):
+        for text in variables:
+            if text.startswith(marker) and wanted(Path(os.fsdecode(text.removeprefix(marker)))):
                 found.append(int(entry.name))
     return [pid for pid in found if pid not in own]
 

@@ -17,6 +17,8 @@ class Product:
     """``docker`` or ``podman``."""
     version: str
     api: str
+    kernel: str
+    """Release of the kernel that its containers run on; empty where it does not tell."""
     rootless: bool
     """Whether root in a container is the user who runs the engine."""
     gpus: EngineGpus
@@ -39,6 +41,7 @@ def product_of(version: Mapping[str, Any], info: Mapping[str, Any]) -> Product:
         name=name,
         version=number,
         api=str(version.get("ApiVersion", "")),
+        kernel=str(info.get("KernelVersion", "")),
         rootless=bool(info.get("Rootless")) or any(option.startswith("name=rootless") for option in security),
         gpus=engine_gpus(info, f"{name} {number}", podman=name == "podman"),
     )

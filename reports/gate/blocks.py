@@ -57,4 +57,5 @@ def block_of(setup: GateSetup, block: int, launches: Sequence[Launch], rows: Lau
         baseline=found.get(setup.against, {}),
         candidate=found.get(CANDIDATE, {}),
         candidate_first=started[0] == CANDIDATE if len(started) == 2 else None,
+        together=setup.together,
     )

@@ -60,7 +60,8 @@ def judge(
     evidence = gather(setup.ids, progress.blocks, progress.clocks, setup.limits)
     device = [progress.clocks.get(cell) == DEVICE for cell in setup.ids]
     baseline, candidate = evidence.baseline.seconds(device), evidence.candidate.seconds(device)
-    steady = steadiness(baseline, candidate, progress.state.worth)
+    differences = np.array(progress.differences, dtype=np.float64).reshape(-1, len(setup.cells)).T
+    steady = steadiness(baseline, candidate, differences, progress.in_turns, progress.state.worth)
     latencies = judge_latencies(setup, progress, baseline, candidate, steady)
     findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, evidence, latencies)]
     reports, notes = [], []
@@ -87,7 +88,7 @@ def judge(
         decision=decision,
         why=why,
         cells=tuple(sorted(reports, key=_order)),
-        placebo=placebo(np.log(candidate) - np.log(baseline), [block.candidate_first for block in progress.blocks]),
+        placebo=placebo(differences, [block.candidate_first for block in progress.blocks]),
         notes=tuple(notes),
     )
 

@@ -16,8 +16,9 @@ from matrix.engines.engine import Engine, Environment
 from matrix.errors import SelectionError
 from matrix.plan import Launch, PlannedImage
 from matrix.provenance import GATE, plan_further, plan_of
-from matrix.runner import Say, Settings, run_launch
+from matrix.runner import Say, Settings
 from matrix.store import RESULTS, Run
+from matrix.together import run_together
 from reports import format as formats
 from reports.gate.blocks import block_of, is_measured, plan_block
 from reports.gate.observe import Voided
@@ -67,7 +68,7 @@ def measure(
 ) -> Measured:
     """Measure until nothing is wanted any more, or until another block as long as the longest so far would end behind the deadline.
 
-    setups: comparisons of one candidate; engine: None where all was measured before. Raises what ``run_launch`` raises; every row that was
+    setups: comparisons of one candidate; engine: None where all was measured before. Raises what ``run_together`` raises; every row that was
     measured until then is in the run. SelectionError for a run whose launches are others: it was begun by another version of this.
     """
     rows = read_records(run.directory / RESULTS)
@@ -126,8 +127,7 @@ def _measure_block(
         plan_further(manifest, launches)
 
     run.update_manifest(plan)
-    for launch in launches:
-        run_launch(launch, settings, engine, environments[launch.image], run, say)
+    run_together(launches, settings, engine, environments, run, say)
 
 
 def _what(launch: Launch) -> str:

@@ -16,6 +16,8 @@ from reports.gate.rows import AnyRow
 from reports.statistics import Booleans, Floats
 
 HOST, DEVICE = "host", "device"
+Pair = tuple[str, str]
+"""Texts of the baseline's slices and of the candidate's."""
 NEVER_MEASURED = (Status.INFRA_ERROR,)
 """Statuses that say something of the engine and nothing of the image."""
 
@@ -50,6 +52,8 @@ class Block:
     candidate: Mapping[str, AnyRow]
     candidate_first: bool | None
     """Whether it was started first; None where they were not started one after the other."""
+    together: bool
+    """Whether both were measured in this block, and not each in one of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,8 @@ class Observation:
 
     differences: Floats
     """Logarithm of the candidate's latency over the baseline's; NaN where there is none."""
+    in_turns: Booleans
+    """Whether that is a ratio of slices, and not of the levels of launches."""
     void: Booleans
     baseline_failed: Booleans
     """Whether the row has another status than ``pass``, and is not void."""
@@ -69,32 +75,89 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
     """wanted: the cells that the block was to measure; clocks: by which clock each cell is judged, see ``clock_of``."""
     size = len(cells)
     differences = np.full(size, np.nan)
-    void, baseline_failed, candidate_failed = (np.zeros(size, dtype=bool) for _ in range(3))
+    void, in_turns, baseline_failed, candidate_failed = (np.zeros(size, dtype=bool) for _ in range(4))
     voided: list[Voided] = []
+    slices: dict[int, Pair] = {}
     for index, (cell, asked) in enumerate(zip(cells, wanted, strict=True)):
         if not asked:
             continue
         rows = (block.baseline.get(cell), block.candidate.get(cell))
-        reasons = [(row, reason_to_void(row, clocks.get(cell, HOST), limits)) for row in rows]
-        if any(reason for _, reason in reasons):
+        clock = clocks.get(cell, HOST)
+        reasons = [reason_to_void(row, clock, limits) for row in rows]
+        one, other = rows
+        if not any(reasons) and block.together and clock == HOST:
+            reasons = [reason_apart(one, other), ""]
+        if any(reasons):
             void[index] = True
             sides = ("baseline", "candidate")
             voided += [
                 Voided(block=block.index, image=side, cell=cell, reason=reason)
-                for side, (_, reason) in zip(sides, reasons, strict=True)
+                for side, reason in zip(sides, reasons, strict=True)
                 if reason
             ]
             continue
-        one, other = rows
         assert one is not None  # else it is void
         assert other is not None
         baseline_failed[index], candidate_failed[index] = one.status != Status.PASS, other.status != Status.PASS
-        before, after = latency(one, clocks.get(cell, HOST)), latency(other, clocks.get(cell, HOST))
+        before, after = latency(one, clock), latency(other, clock)
         if not baseline_failed[index] and not candidate_failed[index] and before and after:
             differences[index] = math.log(after) - math.log(before)
+            if block.together and clock == HOST and one.backend_slice_seconds:
+                slices[index] = (one.backend_slice_seconds, other.backend_slice_seconds)
+    for index, difference in zip(slices, slice_differences(list(slices.values())), strict=True):
+        differences[index], in_turns[index] = difference, True
     return Observation(
-        differences=differences, void=void, baseline_failed=baseline_failed, candidate_failed=candidate_failed, voided=tuple(voided)
+        differences=differences,
+        in_turns=in_turns,
+        void=void,
+        baseline_failed=baseline_failed,
+        candidate_failed=candidate_failed,
+        voided=tuple(voided),
     )
+
+
+def slice_differences(pairs: Sequence[Pair]) -> Floats:
+    """Of launches that took turns: the median over their slices of the logarithm of the ratio, second over first; shape (pairs,).
+
+    Slices of the same number lie beside each other in time, so that what the machine did then is in both. NaN where texts are no slices.
+    """
+    found = np.full(len(pairs), np.nan)
+    texts = [[text.split() for text in pair] for pair in pairs]
+    by_count: dict[int, list[int]] = {}
+    for index, (one, other) in enumerate(texts):
+        by_count.setdefault(min(len(one), len(other)), []).append(index)
+    for count, group in by_count.items():
+        if count:
+            # All texts of a group at once: ten thousand cells have millions of slices.
+            values = _floats([word for index in group for side in texts[index] for word in side[:count]]).reshape(len(group), 2, count)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found[group] = np.median(np.log(values[:, 1]) - np.log(values[:, 0]), axis=-1)
+    found[~np.isfinite(found)] = np.nan
+    return found
+
+
+def _floats(words: Sequence[str]) -> Floats:
+    """NaN for what is no number."""
+    try:
+        return np.array(words, dtype=np.float64)
+    except ValueError:
+        return np.array([_float(word) for word in words])
+
+
+def _float(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
+
+
+def reason_apart(one: AnyRow | None, other: AnyRow | None) -> str:
+    """Why rows of launches that were to take turns do not compare; empty where they do, and where no turns were taken."""
+    passed = [row for row in (one, other) if row is not None and row.status == Status.PASS]
+    slices = [row.backend_slice_seconds for row in passed]
+    if len(passed) < 2 or not any(slices) or (all(slices) and passed[0].attempt == passed[1].attempt):
+        return ""
+    return "lost: it was measured alone, the other launch had ended early"
 
 
 def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:

@@ -14,7 +14,7 @@ from reports.gate.observe import Block, Voided, clock_of, observe
 from reports.gate.procedure import State, advance, begin, stop
 from reports.gate.rows import Launches
 from reports.gate.setup import GateSetup
-from reports.statistics import Booleans
+from reports.statistics import Booleans, Floats
 
 SETTLED_BY = 2
 """Blocks without a time in one of the images that settle a cell: further ones would say the same."""
@@ -31,6 +31,10 @@ class Progress:
     """Blocks of a cell that are not void."""
     without_time: NDArray[np.int64]
     """Of these, those in which it failed in one of the images, or has no time there by the cell's clock."""
+    in_turns: Booleans
+    """Whether a cell's differences are of launches that took turns."""
+    differences: tuple[Floats, ...] = ()
+    """By block: what it observed, shape (cells,)."""
     blocks: tuple[Block, ...] = ()
     voided: tuple[Voided, ...] = ()
 
@@ -48,7 +52,7 @@ def start(setup: GateSetup) -> Progress:
     state = begin(setup.procedure, [margin.delta for margin in margins], [margin.tolerable for margin in margins])
     state = stop(state, setup.used_up(0))
     none = np.zeros(len(setup.cells), dtype=np.int64)
-    return Progress(state=state, clocks={}, counted=none, without_time=none)
+    return Progress(state=state, clocks={}, counted=none, without_time=none, in_turns=none.astype(bool))
 
 
 def follow(setup: GateSetup, progress: Progress, block: Block) -> Progress:
@@ -72,6 +76,8 @@ def follow(setup: GateSetup, progress: Progress, block: Block) -> Progress:
         clocks=clocks,
         counted=counted,
         without_time=without_time,
+        in_turns=progress.in_turns | seen.in_turns,
+        differences=(*progress.differences, seen.differences),
         blocks=(*progress.blocks, block),
         voided=(*progress.voided, *seen.voided),
     )

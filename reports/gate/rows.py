@@ -19,6 +19,7 @@ class Record(NamedTuple):
     launch: int
     cell: str
     status: str
+    attempt: int = 0
     reason: str = ""
     warnings: str = ""
     throttle_reasons: str = ""
@@ -27,6 +28,7 @@ class Record(NamedTuple):
     cpu_steal: float | None = None
     backend_latency_seconds: float | None = None
     backend_p05_seconds: float | None = None
+    backend_slice_seconds: str = ""
     backend_device_seconds: float | None = None
     backend_error: float | None = None
     tolerance: float | None = None
@@ -137,7 +139,7 @@ def _above_zero(texts: Sequence[str]) -> Sequence[float | None]:
 
 def _parser(column: str) -> Callable[[Sequence[str]], Sequence[object]]:
     """From the texts of a column to its values; ValueError where one is none."""
-    special = {"launch": _launches, "status": _statuses}
+    special = {"launch": _launches, "attempt": _launches, "status": _statuses}
     if column in special:
         return special[column]
     if column in ("backend_latency_seconds", "backend_p05_seconds", "backend_device_seconds"):

@@ -17,7 +17,7 @@ from matrix.plan import Excluded, PlannedImage, Selection, cells_of, matches, pa
 from reports.gate.observe import Limits
 from reports.gate.procedure import Procedure
 from reports.gate.rows import AnyRow
-from reports.gate.stored import CANDIDATE, Stored, in_turn
+from reports.gate.stored import CANDIDATE, Stored, in_turn, of_one_run
 from reports.statistics import Booleans
 
 BASELINE, ANCHOR = "baseline", "anchor"
@@ -44,6 +44,8 @@ class GateSetup:
     seed: int
     stored: Mapping[str, Sequence[Mapping[str, AnyRow]]] = field(default_factory=dict)
     """By side, for what was measured before: the k-th item has the k-th row of each cell, and is its row of block k."""
+    stored_together: bool = False
+    """Whether all sides were measured before, in the same blocks."""
     replay: tuple[str, ...] = ("",)
     """For whoever measures a cell again on this host: the configuration's file where it is another than matrix.toml, then options.
     Empty where nobody can: the configuration does not have the image."""
@@ -56,6 +58,11 @@ class GateSetup:
     def live(self) -> Mapping[str, PlannedImage]:
         """Sides that are measured now."""
         return {side: image for side, image in self.sides.items() if side not in self.stored}
+
+    @property
+    def together(self) -> bool:
+        """Whether a block's launches are measured in it, all of them."""
+        return not self.stored or self.stored_together
 
     def used_up(self, block: int) -> Booleans:
         """Cells that a stored side has no row of for this block; shape (cells,)."""
@@ -137,6 +144,7 @@ def make_setup(
         gate=matrix.gate,
         seed=matrix.run.seed if selection.seed is None else selection.seed,
         stored=stored_turns({against: baseline, CANDIDATE: candidate}),
+        stored_together=of_one_run([source if isinstance(source, Stored) else None for source in (baseline, candidate)]),
         replay=replay,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from harness.measure.stability import MODE_GAP, modes
 from reports.gate.paired import by_count, deviations
 from reports.gate.report import PLACEBO_ALPHA, Placebo
-from reports.statistics import Floats, bound, hodges_lehmann, signed_rank_p
+from reports.statistics import Booleans, Floats, bound, hodges_lehmann, signed_rank_p
 
 AA_ALPHA = 0.01
 """Two-sided level at which the baseline differs from itself."""
@@ -25,20 +25,34 @@ FEWEST_OF_A_MODE = 2
 @dataclass(frozen=True, kw_only=True)
 class Steadiness:
     noise_floor: Floats
-    """Standard deviation of the logarithms of the baseline's launches; shape (cells,), NaN of fewer than two."""
+    """Standard deviation of the logarithms of the baseline's launches; shape (cells,), NaN of fewer than two. Where launches took turns, of
+    either's part in the ratio of two: what both suffered is in no ratio."""
     unstable: tuple[str, ...]
     """By cell: why nothing can be said of it; empty where something can."""
 
 
-def steadiness(baseline: Floats, candidate: Floats, worth: Floats) -> Steadiness:
-    """baseline, candidate: seconds of launches, NaN where there are none, shape (cells, blocks); worth: ``log(1 + delta)``, shape (cells,)."""
+def steadiness(baseline: Floats, candidate: Floats, differences: Floats, in_turns: Booleans, worth: Floats) -> Steadiness:
+    """Of each cell by what it is judged by: levels of launches, or the ratios of those that took turns, whose levels move with the machine.
+
+    baseline, candidate: seconds of launches, NaN where there are none, shape (cells, blocks); differences: logarithms of ratios, the same
+    shape; in_turns: shape (cells,); worth: ``log(1 + delta)``, shape (cells,).
+    """
     unstable = [""] * len(baseline)
-    for index, effect in _against_itself(np.log(baseline), worth):
+    apart = np.where(in_turns, np.nan, 1.0)[:, None]
+    for index, effect in _against_itself(np.log(baseline) * apart, worth):
         unstable[index] = f"unstable: the baseline differs from itself by {100 * math.expm1(effect):+.1f} % (odd against even launches)"
     for name, seconds in (("baseline", baseline), ("candidate", candidate)):
-        for index, (low, high) in _modes(seconds):
+        for index, (low, high) in _modes(seconds * apart):
             unstable[index] = f"unstable: launches of the {name} fall into two modes, at {1e3 * low:.3g} and {1e3 * high:.3g} ms"
-    return Steadiness(noise_floor=deviations(np.log(baseline)), unstable=tuple(unstable))
+    ratios = differences * np.where(in_turns, 1.0, np.nan)[:, None]
+    for index, effect in _against_itself(ratios, worth):
+        unstable[index] = (
+            f"unstable: the ratio of the launches differs from itself by {100 * math.expm1(effect):+.1f} % (odd against even blocks)"
+        )
+    for index, (low, high) in _modes(np.exp(ratios)):
+        unstable[index] = f"unstable: the ratios of the launches fall into two modes, at {low:.3g} and {high:.3g}"
+    floor = np.where(in_turns, deviations(differences) / math.sqrt(2), deviations(np.log(baseline)))
+    return Steadiness(noise_floor=floor, unstable=tuple(unstable))
 
 
 def _against_itself(logarithms: Floats, worth: Floats) -> list[tuple[int, float]]:

@@ -163,7 +163,8 @@ def launches(results: Path) -> list[Stored]:
 
 
 def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -> Iterator[tuple[Decision, Counter[str]]]:
-    """Gates drawn from launches that were measured: neighbours in time are a block, and a coin says which is the candidate.
+    """Gates drawn from launches that were measured: blocks in the order in which they were, from a place on that chance says, cell by cell; and a
+    coin says which launch of each is the candidate's.
 
     Gives the decision, and the verdicts of the cells.
     """
@@ -180,10 +181,10 @@ def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -
         sides: tuple[list[dict[str, AnyRow]], list[dict[str, AnyRow]]] = ([], [])
         for cell in cells:
             rows = turns[cell.id]
-            begin = coin.randrange(len(rows))
-            # One launch on: what was measured as a block is none here.
-            chosen = [rows[(begin + place) % len(rows)] for place in range(min(WINDOW, len(rows) - len(rows) % 2))]
-            for place in range(0, len(chosen) - 1, 2):
+            # Launches took turns with the other one of their block, and compare with that one alone.
+            begin = 2 * coin.randrange(len(rows) // 2)
+            chosen = [rows[(begin + place) % len(rows)] for place in range(min(WINDOW, len(rows)))]
+            for place in range(0, len(chosen), 2):
                 pair = [chosen[place], chosen[place + 1]]
                 coin.shuffle(pair)
                 for side, found in zip(sides, pair, strict=True):
@@ -197,6 +198,7 @@ def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -
             gate=matrix.gate,
             seed=number,
             stored={BASELINE: sides[0], CANDIDATE: sides[1]},
+            stored_together=True,
         )
         progress = start(setup)
         for block in range(len(sides[0])):

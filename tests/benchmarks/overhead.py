@@ -62,7 +62,7 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory(prefix="benchmatrix-overhead-") as folder:
         scratch = Path(folder)
-        variables = launch_variables(scratch, Container(), str(scratch)) | {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
+        variables = launch_variables(scratch, scratch, Container(), str(scratch)) | {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
         sides = {
             "this harness": lambda: one_launch(found.python, scratch, variables),
             "an interpreter per cell and mode": lambda: an_interpreter_each(found.python, scratch, variables),

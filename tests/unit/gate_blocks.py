@@ -43,7 +43,9 @@ def block(setup: GateSetup, number: int, makes: Sequence[Makes]) -> Block:
     for candidate in (False, True):
         columns = [make(number, candidate) for make in makes]
         sides.append({cell: row(cell, each) for cell, each in zip(setup.ids, columns, strict=True) if each is not None})
-    return Block(index=number, baseline=sides[0], candidate=sides[1], candidate_first=candidate_first(setup, number))
+    return Block(
+        index=number, baseline=sides[0], candidate=sides[1], candidate_first=candidate_first(setup, number), together=setup.together
+    )
 
 
 def after(setup: GateSetup, blocks: int, *makes: Makes) -> Progress:

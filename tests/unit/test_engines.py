@@ -161,7 +161,7 @@ def test_it_is_labelled_with_its_run_and_named_uniquely() -> None:
 
 
 def test_variables_are_pinned_and_belong_to_the_launch() -> None:
-    variables = launch_variables(RUN, Container(), "/scratch")
+    variables = launch_variables(RUN, RUN / "incoming" / "000-0", Container(), "/scratch")
     assert PINNED_VARIABLES.items() <= variables.items()
     assert variables["TORCHINDUCTOR_CACHE_DIR"] == "/scratch/inductor"
     assert variables["BENCHMATRIX_RUN"] == str(RUN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from harness.records import Status
 from matrix.errors import EngineLost, SelectionError
 from matrix.plan import PlannedImage, Selection
 from matrix.provenance import plan_of
+from reports.gate.observe import Block
 from reports.gate.procedure import Verdict
 from reports.gate.progress import replay
 from reports.gate.report import Decision
-from reports.gate.rows import read_records
+from reports.gate.rows import AnyRow, Record, read_records
 from reports.load import load
 from tests.fake_engine import Played, PlayedEngine
 from tests.unit.gate_blocks import candidate_first
@@ -181,6 +183,19 @@ SHORT = setup_of(matrix=matrix_with("[gate]\nlooks = [5, 7]\nconfirm = 6"))
 """Eleven blocks."""
 
 
+def without_starts(block: Block) -> Block:
+    """What a launch that was started once more measured is the same but for the number of its start."""
+    return dataclasses.replace(block, baseline=first_start(block.baseline), candidate=first_start(block.candidate))
+
+
+def first_start(rows: Mapping[str, AnyRow]) -> dict[str, AnyRow]:
+    return {cell: record._replace(attempt=0) for cell, record in rows.items() if isinstance(record, Record)}
+
+
+def launches_of(results: Path) -> dict[int, dict[str, AnyRow]]:
+    return {launch: first_start(rows) for launch, rows in read_records(rows_of(results)).items()}
+
+
 def cut_short(results: Path, stops: dict[int, tuple[int, type[BaseException]]]) -> Gated:
     """A gate that is stopped, and gone on with until it is done."""
     engine = PlayedEngine(SLOWER, stops=stops)
@@ -223,8 +238,8 @@ def test_a_gate_that_was_cut_short_ends_as_one_that_was_not(
     expected, other_results = whole
     found = cut_short(tmp_path, {start: (cells, exception) for start, cells in stops.items()})
     assert found.judged == expected.judged
-    assert found.progress.blocks == expected.progress.blocks
-    assert read_records(rows_of(tmp_path)) == read_records(rows_of(other_results))
+    assert [without_starts(each) for each in found.progress.blocks] == [without_starts(each) for each in expected.progress.blocks]
+    assert launches_of(tmp_path) == launches_of(other_results)
     with again(tmp_path) as one, again(other_results) as other:
         assert one.manifest()["launches"] == other.manifest()["launches"]
         assert one.manifest()["planned_rows"] == other.manifest()["planned_rows"]

@@ -68,6 +68,12 @@ class FakeWatch:
         self.rounds += 1
         return "contended" if self.marked(self.rounds - 1) else ""
 
+    def pause(self) -> None:
+        self.said.append("pause")
+
+    def resume(self) -> None:
+        self.said.append("resume")
+
     def end(self) -> None:
         self.said.append("end")
 
@@ -207,3 +213,64 @@ def test_samples_survive_a_call_that_raises() -> None:
         )
     assert 30 <= len(kept) < 60
     assert [sample.started_seconds for sample in kept] == sorted(sample.started_seconds for sample in kept)
+
+
+class FakeSlices:
+    """Others have their turn for a second whenever it is given up."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        self.seconds = seconds
+        self.clock = clock
+        self.waited = 0.0
+        self.began: list[float] = []
+
+    def next(self) -> None:
+        self.clock.gauge.now += 1.0
+        self.waited += 1.0
+        self.began.append(self.now())
+
+    def now(self) -> float:
+        return self.clock.gauge.now - self.waited
+
+
+def in_slices(seconds: float, length: float, watch: FakeWatch | None = None, **sampling: float) -> tuple[Measurement, FakeSlices]:
+    clock = FakeClock()
+    slices = FakeSlices(clock, length)
+    how = Sampling(samples=6, **sampling)  # type: ignore[arg-type]
+    variants = {"a": lambda: seconds, "b": lambda: seconds}
+    return interleave(variants, clock, how, random.Random(1), watch=watch, slices=slices), slices
+
+
+def test_samples_are_taken_in_slices_and_no_time_of_others_is_in_them() -> None:
+    found, slices = in_slices(0.005, 0.05, budget_seconds=10.0, least_seconds=1.0)
+    assert all(sample.seconds == pytest.approx(0.005) for sample in found.samples)
+    by_slice = found.by_slice("b", "host")
+    assert len(by_slice) == len(slices.began) == len(set(found.slices))
+    assert [len(each) for each in by_slice[:-1]] == [5] * (len(by_slice) - 1), "a slice ends with the round in which its time is over"
+    assert found.samples[-1].started_seconds < 2.0, "its own time, and not that of the others"
+
+
+def test_a_launch_with_nobody_beside_it_has_no_slices() -> None:
+    assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9)).slices == ()
+    assert take({"a": lambda: 1.0}, Sampling(samples=6, budget_seconds=1e9)).by_slice("a", "host") == []
+
+
+def test_the_machine_is_not_watched_while_others_have_their_turn() -> None:
+    watch = FakeWatch(lambda index: False)
+    _, slices = in_slices(0.005, 0.05, watch, budget_seconds=10.0, least_seconds=0.5)
+    assert watch.said == ["begin", *["pause", "resume"] * len(slices.began), "end"]
+
+
+def test_samples_that_are_taken_anew_are_in_slices_anew() -> None:
+    calls = 0
+
+    def late() -> float:
+        nonlocal calls
+        calls += 1
+        return 0.01 if calls < 25 else 1e-5
+
+    clock = FakeClock()
+    how = Sampling(samples=30, minimum_sample_seconds=1e-3, budget_seconds=1e9, least_seconds=0.5)
+    found = interleave({"a": late, "b": late}, clock, how, random.Random(1), slices=FakeSlices(clock, 0.05))
+    assert len(found.slices) == len(found.marks) == len(found.seconds("a", "host"))
+    assert sum(map(len, found.by_slice("a", "host"))) == len(found.marks)

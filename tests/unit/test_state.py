@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.measure import nvml
-from harness.measure.state import CpuReading, PressureGauge, judge, read_cpu, read_gpu
+from harness.measure.state import CpuReading, PressureGauge, joined, judge, read_cpu, read_gpu
 from tests.unit.fake_nvml import H100, install, process
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -231,3 +231,21 @@ def test_a_gpu_reading_counts_the_other_processes(monkeypatch: pytest.MonkeyPatc
     assert found.other_processes == others
     assert (found.sm_clock_mhz, found.memory_clock_mhz, found.temperature_celsius, found.power_watts) == (1980, 2619, 41, 123.456)
     assert found.throttle_reasons == ("sw_power_cap", "sw_thermal")
+
+
+def test_spans_are_joined_without_what_lies_between_them() -> None:
+    first = reading(seconds=0.0, pressure_seconds=1.0, busy_seconds=10.0)
+    spans = [
+        (first, reading(seconds=1.0, pressure_seconds=1.1, busy_seconds=12.0)),
+        (reading(seconds=5.0, pressure_seconds=4.0, busy_seconds=19.0), reading(seconds=6.0, pressure_seconds=4.2, busy_seconds=20.0)),
+    ]
+    joint = joined(spans)
+    assert (joint.seconds, joint.busy_seconds) == (2.0, 13.0)
+    assert joint.pressure_seconds == pytest.approx(1.3)
+    assert judge(first, joint, cores=2).pressure_share == pytest.approx(0.15)
+
+
+def test_a_counter_that_one_span_lacks_is_not_known() -> None:
+    spans = [(reading(seconds=0.0), reading(seconds=1.0)), (reading(seconds=2.0), reading(seconds=3.0, pressure_seconds=None))]
+    assert joined(spans).pressure_seconds is None
+    assert joined(spans).steal_seconds == 1.0

@@ -1,0 +1,105 @@
+"""Launches of a block take turns: what the machine does is in none of their ratios, and what becomes of one is not the other's fault."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.records import Status
+from harness.turns import Place
+from matrix.config import parse_matrix
+from matrix.errors import EngineLost
+from matrix.plan import PlannedImage, Selection
+from matrix.runner import Settings
+from matrix.together import run_together
+from reports.gate.blocks import plan_block
+from reports.gate.procedure import Verdict
+from reports.gate.report import Decision
+from reports.gate.setup import make_setup
+from tests.fake_engine import Played
+from tests.unit.gate_runs import TEXT, Gated, again, alike, go_on, matrix_with, new_run, planted, setup_of
+from tests.unit.turning import SLICES, TurningEngine, own_sockets
+
+__all__ = ["own_sockets"]
+
+SETUP = setup_of(matrix=matrix_with("[gate]\nlooks = [6]\nconfirm = 6"))
+
+
+@pytest.fixture(autouse=True)
+def not_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That rows outlive a power cut is tested elsewhere; here they would cost seconds."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def gate(results: Path, engine: TurningEngine) -> Gated:
+    with new_run(results, SETUP) as run:
+        return go_on(run, SETUP, engine)
+
+
+def test_a_machine_that_is_never_twice_the_same_hides_nothing(tmp_path: Path) -> None:
+    engine = TurningEngine(planted(softmax=Played(seconds=1.1e-3)))
+    found = gate(tmp_path, engine)
+    assert found.judged.decision == Decision.REGRESSED
+    assert [name for name, verdict in found.verdicts.items() if verdict == Verdict.REGRESSED] == ["softmax"]
+    assert set(found.verdicts.values()) == {Verdict.REGRESSED, Verdict.EQUIVALENT}
+    assert found.finding("softmax").ratio == pytest.approx(1.1, rel=0.02)
+    assert found.progress.in_turns.all()
+    floor = found.report("sort").noise_floor
+    assert floor is not None
+    assert floor < 0.03, "of the ratios, and not of the levels"
+
+
+def test_cells_are_measured_slice_by_slice_in_turns(tmp_path: Path) -> None:
+    engine = TurningEngine(alike)
+    gate(tmp_path, engine)
+    first = [entry for entry in engine.diary.entries if entry[0] in {"0", "1"}]
+    places = [Place(cell, which) for cell in range(len(SETUP.cells)) for which in range(SLICES + 1)]
+    for index, place in enumerate(places):
+        pair = first[2 * index : 2 * index + 2]
+        assert {name for name, _ in pair} == {"0", "1"}
+        assert {where for _, where in pair} == {place}
+    began = [first[index][0] for index in range(0, len(first), 2)]
+    assert 0.3 < began.count("0") / len(began) < 0.7, "chance says who is first"
+
+
+def test_one_that_dies_leaves_the_other_its_cells_and_what_was_measured_alone_does_not_count(tmp_path: Path) -> None:
+    found = gate(tmp_path, TurningEngine(alike, dies={(0, 0): 2}))
+    assert found.judged.decision == Decision.PASS, found.judged.why
+    lost = [item for item in found.progress.voided if item.block == 0]
+    # The cell in which it ended was not measured; those after it were measured by a second start, without the other launch.
+    assert [item.reason for item in lost].count("lost: it was measured alone, the other launch had ended early") == len(SETUP.cells) - 3
+    assert [item.reason for item in lost].count("lost: planted: it is gone") == 1
+    assert len(lost) == len(SETUP.cells) - 2
+    with again(tmp_path) as run:
+        rows = [row for row in run.rows() if row.launch == 0]
+    assert len(rows) == len({row.cell for row in rows}) == len(SETUP.cells)
+    assert [row.status for row in rows].count(Status.PASS) == len(SETUP.cells) - 1
+    assert {row.attempt for row in rows} == {0, 1}
+
+
+def test_an_engine_that_is_lost_ends_the_others_and_the_run_is_gone_on_with(tmp_path: Path) -> None:
+    engine = TurningEngine(alike, lost={(1, 0): 3})
+    with new_run(tmp_path, SETUP) as run, pytest.raises(EngineLost):
+        go_on(run, SETUP, engine)
+    assert engine.stopped == [0]
+    with again(tmp_path) as run:
+        assert len(run.rows()) >= 6, "what was measured until then is there"
+        found = go_on(run, SETUP, TurningEngine(alike))
+    assert found.judged.decision == Decision.PASS, found.judged.why
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_launches_on_a_gpu_and_of_engines_that_cannot_have_it_follow_each_other(tmp_path: Path, turns: bool) -> None:
+    matrix = parse_matrix(TEXT.replace("versions = { new", 'device = "cuda"\nversions = { new') if turns else TEXT)
+    setup = make_setup(
+        matrix, PlannedImage(name="cpu", version="old"), PlannedImage(name="cpu", version="new"), Selection(filter=("^micro/",))
+    )
+    engine = TurningEngine(alike, takes_turns=turns)
+    with new_run(tmp_path, setup, matrix) as run:
+        launches = plan_block([setup], 0, [[True] * len(setup.cells)])  # type: ignore[list-item]
+        environments = {image: engine.prepare(image) for image in (setup.baseline, setup.candidate)}
+        run_together(launches, Settings(matrix=matrix, seed=1), engine, environments, run, lambda line: None)
+        assert len(run.rows()) == 2 * len(setup.cells)
+    assert [request.spec.turns for request in engine.requests] == [(), ()]
