@@ -242,7 +242,7 @@ def in_slices(seconds: float, length: float, watch: FakeWatch | None = None, **s
 
 
 def test_samples_are_taken_in_slices_and_no_time_of_others_is_in_them() -> None:
-    found, slices = in_slices(0.005, 0.05, budget_seconds=10.0, least_seconds=1.0)
+    found, slices = in_slices(0.005, 0.045, budget_seconds=10.0, least_seconds=1.0)
     assert all(sample.seconds == pytest.approx(0.005) for sample in found.samples)
     by_slice = found.by_slice("b", "host")
     assert len(by_slice) == len(slices.began) == len(set(found.slices))
