@@ -31,6 +31,8 @@ from reports.gate.stored import CANDIDATE
 TARGET_SECONDS = 10.0
 SLOWER_EVERY, SLOWER = 100, 1.05
 NOISE = 0.01
+SLICES = 16
+"""Of a launch that took turns for a second of samples."""
 MEASURED = {
     "speedup": 1.2345678901234,
     "abs_latency": 1.0123456789,
@@ -83,17 +85,19 @@ def setup_of(cells: int, blocks: int) -> GateSetup:
 
 
 def write_rows(path: Path, setup: GateSetup, blocks: int, numbers: random.Random) -> None:
-    """The text of a row is made once: writing 320 000 rows one by one takes longer than all that is timed here."""
+    """Of launches that took turns. The text of a row is made once: writing 320 000 rows one by one takes longer than all that is timed here."""
     spec = LaunchSpec(run="run", launch=0, attempt=0, image="cpu@old", cells=(), seed=1, timeout_seconds=1)
     cell = Cell(workload="suite/WORKLOAD", backend="inductor")
-    varying = {"backend_p05_seconds": 7777.25, "compilation_latency": 8888.25, "backend_error": 9999.25}
+    varying = {"backend_p05_seconds": 7777.25, "compilation_latency": 8888.25, "backend_error": 9999.25, "backend_slice_seconds": "SLICES"}
     fields = format_row(row_of(cell, spec, Status.PASS, "", **MEASURED, **varying))
     fields[COLUMNS.index("launch")] = "LAUNCH"
     quoted = [f'"{field.replace(chr(34), chr(34) * 2)}"' if "," in field or '"' in field else field for field in fields]
     template = ",".join(quoted).replace("{", "{{").replace("}", "}}")
-    for name, value in {"WORKLOAD": "{workload}", "LAUNCH": "{launch}", "7777.25": "{latency!r}", "8888.25": "{compile!r}"}.items():
+    places = {"WORKLOAD": "{workload}", "LAUNCH": "{launch}", "SLICES": "{slices}"}
+    places |= {"7777.25": "{latency!r}", "8888.25": "{compile!r}", "9999.25": "{error!r}"}
+    for name, value in places.items():
         template = template.replace(name, value)
-    template = template.replace("9999.25", "{error!r}")
+    shares = [math.exp(numbers.gauss(0, NOISE)) for _ in range(SLICES)]
     with path.open("w", encoding="utf-8") as file:
         file.write(",".join(COLUMNS) + "\n")
         for launch in range(2 * blocks):
@@ -101,7 +105,9 @@ def write_rows(path: Path, setup: GateSetup, blocks: int, numbers: random.Random
             for index in range(len(setup.cells)):
                 slower = SLOWER if is_candidate and index % SLOWER_EVERY == 0 else 1.0
                 latency, compiling = (math.exp(numbers.gauss(0, noise)) for noise in (NOISE, 10 * NOISE))
-                values = {"latency": 1e-3 * slower * latency, "compile": 2 * compiling, "error": 1.2e-7}
+                seconds = 1e-3 * slower * latency
+                slices = " ".join(f"{seconds * share:.6g}" for share in shares)
+                values = {"latency": seconds, "slices": slices, "compile": 2 * compiling, "error": 1.2e-7}
                 file.write(template.format(workload=f"workload_{index:05d}", launch=launch, **values) + "\n")
 
 
