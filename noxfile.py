@@ -153,4 +153,9 @@ def lint(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["dev"])
 def tests(session: nox.Session) -> None:
     """Run the tests: unit, integration (with a Docker engine), browser (with Chromium), gpu (with one)"""
-    run(session, "dev", "pytest", *session.posargs)
+    if session.posargs:
+        run(session, "dev", "pytest", *session.posargs)
+        return
+    # What reaches nothing outside of its process has a process per processor; an engine and a GPU are had one by one.
+    run(session, "dev", "pytest", "tests/unit", "--numprocesses=auto", "--dist=loadfile", "--durations=15")
+    run(session, "dev", "pytest", "tests", "--ignore=tests/unit", "--durations=15")
