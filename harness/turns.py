@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from harness.process import Stopped
 
@@ -58,8 +58,8 @@ class Turns:
         began = time.monotonic()
         _SHARED.pack_into(self._shared, 0, waited, began, serial)
         try:
-            self._connection.send(message(serial, place))
-            while self._receive() != serial:
+            self._say(message(serial, place))
+            while self._hear() != serial:
                 # The answer to a wait of a process that has died since.
                 pass
         finally:
@@ -70,13 +70,26 @@ class Turns:
         waited, since, _ = _SHARED.unpack(self._shared)
         return float(waited + (time.monotonic() - since if since else 0.0))
 
-    def _receive(self) -> int:
+    def close(self) -> None:
+        """Leave for good: who waits for this launch waits no longer."""
+        self._connection.close()
+
+    def _say(self, text: bytes) -> None:
+        try:
+            self._connection.send(text)
+        except ConnectionError:
+            self._stop()
+
+    def _hear(self) -> int:
         try:
             answer = self._connection.recv(MESSAGE_BYTES)
         except ConnectionError:
             answer = b""
-        if answer:
-            return int(answer)
+        if not answer:
+            self._stop()
+        return int(answer)
+
+    def _stop(self) -> NoReturn:
         if os.getpid() != self._owner:
             # The launch sees it too, and ends this process: whatever this one said would be taken for a result.
             signal.pause()

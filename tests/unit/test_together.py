@@ -79,15 +79,28 @@ def test_one_that_dies_leaves_the_other_its_cells_and_what_was_measured_alone_do
     assert {row.attempt for row in rows} == {0, 1}
 
 
-def test_an_engine_that_is_lost_ends_the_others_and_the_run_is_gone_on_with(tmp_path: Path) -> None:
-    engine = TurningEngine(alike, lost={(1, 0): 3})
-    with new_run(tmp_path, SETUP) as run, pytest.raises(EngineLost):
+@pytest.mark.parametrize("lost", [{(1, 0): 3}, {(0, 0): 0}, {(4, 0): 2, (5, 1): 1}, {(3, 0): 5, (13, 0): 0}], ids=str)
+def test_an_engine_that_is_lost_ends_the_others_and_the_run_is_gone_on_with(tmp_path: Path, lost: dict[tuple[int, int], int]) -> None:
+    script = planted(softmax=Played(seconds=1.1e-3), gather=Played(seconds=0.8e-3))
+    whole = gate(tmp_path / "whole", TurningEngine(script))
+    engine = TurningEngine(script, lost=dict(lost))
+    with new_run(tmp_path / "cut", SETUP) as run, pytest.raises(EngineLost):
         go_on(run, SETUP, engine)
-    assert engine.stopped == [0]
-    with again(tmp_path) as run:
-        assert len(run.rows()) >= 6, "what was measured until then is there"
-        found = go_on(run, SETUP, TurningEngine(alike))
-    assert found.judged.decision == Decision.PASS, found.judged.why
+    first = next(iter(lost))[0]
+    assert engine.stopped in ([], [first ^ 1]), "the other one of its block, unless it was done"
+    for _ in range(len(lost)):
+        with again(tmp_path / "cut") as run:
+            measured = len(run.rows())
+            try:
+                found = go_on(run, SETUP, engine)
+                break
+            except EngineLost:
+                assert len(run.rows()) >= measured
+    else:
+        with again(tmp_path / "cut") as run:
+            found = go_on(run, SETUP, engine)
+    assert found.verdicts == whole.verdicts
+    assert found.judged.decision == whole.judged.decision == Decision.REGRESSED
 
 
 @pytest.mark.parametrize("turns", [True, False])

@@ -42,7 +42,7 @@ def take_part(turns: Turns, folders: Sequence[Path], works: Sequence[Work]) -> l
         except BaseException as error:  # noqa: BLE001  # the test looks at it
             raised[index] = error
         finally:
-            os.close(line.fileno())
+            line.close()
             turns.leave(index)
 
     threads = [threading.Thread(target=launch, args=(index,)) for index in range(len(works))]
@@ -188,5 +188,5 @@ def test_a_run_may_lie_deep(tmp_path: Path) -> None:
         line = connect(folder)
         turns.begin()
         line.wait(Place(0, BEGINNING))
-        os.close(line.fileno())
+        line.close()
         turns.leave(0)

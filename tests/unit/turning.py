@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -86,7 +85,7 @@ class TurningEngine(PlayedEngine):
             self.stopped.append(spec.launch)
             return LaunchEnd(exit_code=1, reason="the host went away")
         finally:
-            os.close(line.fileno())
+            line.close()
         return LaunchEnd(exit_code=0)
 
     def reap(self, abandoned: Callable[[Path], bool]) -> list[str]:
