@@ -177,7 +177,18 @@ def difference_of(images: Sequence[ImageFacts], harnesses: Sequence[str], baseli
         if before.machine_facts and after.machine_facts
         else (),
         harness=(Change(what="harness", baseline=hashes[0], candidate=hashes[1]),) if all(hashes) and hashes[0] != hashes[1] else (),
+        same=tuple(_same(before, after, hashes)),
     )
+
+
+def _same(before: ImageFacts, after: ImageFacts, hashes: tuple[str, str]) -> Iterator[str]:
+    known = {
+        "packages": (before.packages, after.packages),
+        "Python": (before.python, after.python),
+        "machine": (before.machine_facts, after.machine_facts),
+        "harness": hashes,
+    }
+    yield from (name for name, (one, other) in known.items() if one and one == other)
 
 
 def _side(image: ImageFacts) -> Side:
