@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from harness.files import row_from_fields
@@ -40,6 +39,10 @@ class Part(Enum):
 
 COLUMN_OF = {Part.ACCURACY: "accuracy", Part.PERFORMANCE: "speedup"}
 """The column without which a file is not that part."""
+
+
+Name = tuple[str, str]
+"""(workload, device)."""
 
 
 class Said(NamedTuple):
@@ -111,7 +114,7 @@ def joined(accuracy: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
     By name and device. Batch sizes are those of the times: accuracy is checked with others, which the reason says. Only where a file has
     several rows of a name, one of the same batch size goes before others.
     """
-    said: dict[tuple[object, ...], list[Said]] = {}
+    said: dict[Name, list[Said]] = {}
     columns = accuracy[[*JOINED_BY, "batch_size", "status", "reason"]]
     for name, dev, *rest in columns.itertuples(index=False, name=None):
         said.setdefault((name, dev), []).append(Said(*rest))
@@ -119,15 +122,25 @@ def joined(accuracy: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
     columns = performance[[*JOINED_BY, "batch_size", "status", "reason"]]
     found = [_together(Said(*rest), said.get((name, dev), [])) for name, dev, *rest in columns.itertuples(index=False, name=None)]
     both["status"], both["reason"] = [status for status, _ in found], [reason for _, reason in found]
-    timed = set(performance[JOINED_BY].itertuples(index=False, name=None))
-    untimed = [key not in timed for key in accuracy[JOINED_BY].itertuples(index=False, name=None)]
-    alone = accuracy[np.array(untimed, dtype=bool)].copy()
-    alone["reason"] = [
-        "; ".join(filter(None, (reason, _alone(size)))) for size, reason in zip(alone["batch_size"], alone["reason"], strict=True)
-    ]
-    alone["batch_size"] = alone["planned_batch_size"] = float("nan")
+    alone = _untimed(accuracy, set(performance[JOINED_BY].itertuples(index=False, name=None)))
     tables = [table for table in (both, alone) if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else both
+
+
+def _untimed(accuracy: pd.DataFrame, timed: Set[Name]) -> pd.DataFrame:
+    """What the accuracy file alone has: a row of each workload, whose batch size is none of a time."""
+    places: dict[Name, int] = {}
+    for place, (*key, status) in enumerate(accuracy[[*JOINED_BY, "status"]].itertuples(index=False, name=None)):
+        # Of several, what went wrong.
+        if (name := (key[0], key[1])) not in timed and (name not in places or status != Status.PASS):
+            places[name] = place
+    found = accuracy.iloc[list(places.values())].copy()
+    found["cell"] = [f"{name} {dev}" for name, dev in places]
+    found["reason"] = [
+        "; ".join(filter(None, (reason, _alone(size)))) for size, reason in zip(found["batch_size"], found["reason"], strict=True)
+    ]
+    found["batch_size"] = found["planned_batch_size"] = float("nan")
+    return found
 
 
 def _together(timed: Said, checked: Sequence[Said]) -> tuple[str, str]:

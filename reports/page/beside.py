@@ -212,7 +212,10 @@ def _why(cells: Sequence[Compared]) -> str:
     leans = [cell.lean for cell in cells]
     words = ((SLOWER, "looks slower", "look slower"), (FASTER, "looks faster", "look faster"), (FAILS, "fails", "fail"))
     parts = [f"{leans.count(lean)} {one if leans.count(lean) == 1 else many}" for lean, one, many in words if lean in leans]
-    return f"{wording.joined(parts) or 'none differs beyond its interval'}, of {wording.counted(len(cells), 'cell')} in both images"
+    findings = [finding for cell in cells for finding in cell.report.findings]
+    told = any(finding.low is not None or finding.high is not None for finding in findings)
+    none = "none differs beyond its interval" if told else "no ratio has an interval"
+    return f"{wording.joined(parts) or none}, of {wording.counted(len(cells), 'cell')} in both images"
 
 
 def _both_images(replay: str, one: str, other: str) -> str:

@@ -58,7 +58,7 @@ def _text(matrix: Matrix, entry: int, reference: int | None) -> str:
         f"within {percent(apart)}" if apart is not None else "",
         f"({one_line(warnings, WIDTH)})" if warnings else "",
     )
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, parts)) or status
 
 
 def _beside(matrix: Matrix, reference: int, entry: int) -> float | None:

@@ -16,6 +16,7 @@ from reports.load import Loaded, load
 from reports.page.build import build
 from reports.page.collect import collect
 from reports.page.model import Page
+from reports.page.summary import summary
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 NAME = "inductor_no_cudagraphs_huggingface_amp_training_cuda"
@@ -105,6 +106,9 @@ def test_a_name_in_one_of_the_two_is_a_row_that_says_so(tmp_path: Path) -> None:
     assert "batch size of 2" in checked["reason"]
     assert math.isnan(checked["speedup"])
     assert math.isnan(checked["batch_size"]), "nothing was timed with it"
+    assert checked["cell"] == "org/Checked-1B cuda"
+    (line,) = [line for line in summary(page(load(write(tmp_path / "again")))).splitlines() if "Checked" in line]
+    assert line.endswith(" pass"), "what passes and has no times is no empty field"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +146,7 @@ def test_other_folders_are_other_sources_and_called_by_them(tmp_path: Path) -> N
         "halves of two days are no pair"
     )
     found = page(loaded)
+    assert [column.label for column in found.matrix.columns] == [f"monday/{NAME}", f"tuesday/{NAME}"], "a name is said once"
     assert len(found.comparisons) == 1
     assert len(found.comparisons[0].cells) >= 2
 
@@ -166,6 +171,15 @@ def test_of_several_batch_sizes_each_is_beside_its_own(tmp_path: Path) -> None:
     assert not loaded.quarantined
     assert list(loaded.table["status"]) == [Status.PASS, Status.FAIL_ACCURACY, Status.FAIL_ACCURACY]
     assert list(loaded.table["reason"]) == ["", "", "checked with a batch size of 2, timed with 4"]
+
+
+def test_what_is_checked_with_several_batch_sizes_and_never_timed_is_one_row_and_the_worst(tmp_path: Path) -> None:
+    accuracy = "dev,name,batch_size,accuracy\ncuda,A,1,pass\ncuda,A,2,fail_accuracy\ncuda,A,4,pass\n"
+    loaded = load(write(tmp_path / "day", accuracy=accuracy, performance="dev,name,batch_size,speedup,abs_latency\ncuda,B,1,1.5,1.0\n"))
+    assert list(zip(loaded.table["name"], loaded.table["status"], strict=True)) == [
+        ("B", Status.PASS_DUE_TO_SKIP),
+        ("A", Status.FAIL_ACCURACY),
+    ]
 
 
 def test_a_file_of_another_kind_is_no_half(tmp_path: Path) -> None:
