@@ -7,6 +7,7 @@ differ in their last word. Each tells half of what a row of ours does.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
@@ -169,24 +170,32 @@ def _known(number: float) -> bool:
     return bool(pd.notna(number))
 
 
-def with_batch_sizes(tables: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Tables in which what failed is beside what passed elsewhere.
+def with_batch_sizes(tables: Sequence[pd.DataFrame], checked_alone: Sequence[bool]) -> list[pd.DataFrame]:
+    """Tables in which what failed, and what was checked alone, is beside what was timed elsewhere.
 
-    A row of what failed names no batch size. It is of that which all other rows of its workload have, if they have one.
+    A row of what failed names no batch size, and an accuracy file another one than its performance file would. They are of that which all
+    rows of their workload were timed with, if they have one. checked_alone: by table, whether it is of an accuracy file alone.
     """
-    tables = list(tables)
-    columns = [*SAME_WORKLOAD, "planned_batch_size"]
-    rows = [row for table in tables for row in table[columns].itertuples(index=False, name=None)]
+    timed = _one_size([table for table, alone in zip(tables, checked_alone, strict=True) if not alone])
+    checked = _one_size([table for table, alone in zip(tables, checked_alone, strict=True) if alone])
+    found = []
+    for table, alone in zip(tables, checked_alone, strict=True):
+        sizes, reasons = [], []
+        for reason, size, *key in table[["reason", "planned_batch_size", *SAME_WORKLOAD]].itertuples(index=False, name=None):
+            others = timed.get(tuple(key), math.nan)
+            of_it = next(filter(_known, (others, size) if alone else (size, others)), checked.get(tuple(key), math.nan))
+            note = f"checked with a batch size of {size:g}" if _known(size) and size != of_it else ""
+            sizes.append(of_it)
+            reasons.append("; ".join(filter(None, (reason, note))))
+        found.append(table.assign(planned_batch_size=sizes, reason=reasons))
+    return found
+
+
+def _one_size(tables: Iterable[pd.DataFrame]) -> Mapping[tuple[object, ...], float]:
+    """By workload: its batch size, where there is one and no other."""
     sizes: dict[tuple[object, ...], set[float]] = {}
-    for *key, size in rows:
-        if _known(size):
-            sizes.setdefault(tuple(key), set()).add(size)
-    only = {key: next(iter(found)) for key, found in sizes.items() if len(found) == 1}
-    return [
-        table.assign(
-            planned_batch_size=[
-                size if _known(size) else only.get(tuple(key), size) for *key, size in table[columns].itertuples(index=False, name=None)
-            ]
-        )
-        for table in tables
-    ]
+    for table in tables:
+        for *key, size in table[[*SAME_WORKLOAD, "planned_batch_size"]].itertuples(index=False, name=None):
+            if _known(size):
+                sizes.setdefault(tuple(key), set()).add(size)
+    return {key: next(iter(found)) for key, found in sizes.items() if len(found) == 1}

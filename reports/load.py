@@ -88,7 +88,7 @@ def load(paths: Iterable[Path]) -> Loaded:
     """
     given = _given(paths)
     tables: list[pd.DataFrame] = []
-    ancestors: list[int] = []
+    ancestors: dict[int, bool] = {}
     sources: list[Source] = []
     quarantined: list[Quarantined] = []
     for one, name in zip(given, _names(given), strict=True):
@@ -100,9 +100,11 @@ def load(paths: Iterable[Path]) -> Loaded:
         missing = max(0, planned - len(table)) if isinstance(planned, int) else 0
         sources.append(Source(name=name, path=one.path, manifest=manifest, missing=missing, parts=tuple(one.parts)))
         if len(table):
-            ancestors += [len(tables)] if one.ancestors else []
+            if one.ancestors:
+                ancestors[len(tables)] = list(one.parts) == [Part.ACCURACY]
             tables.append(table.assign(**{SOURCE: name}))
-    for place, table in zip(ancestors, with_batch_sizes(tables[place] for place in ancestors), strict=True):
+    sized = with_batch_sizes([tables[place] for place in ancestors], list(ancestors.values()))
+    for place, table in zip(ancestors, sized, strict=True):
         tables[place] = table
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, SOURCE])
     return Loaded(table=table, sources=tuple(sources), quarantined=tuple(quarantined))

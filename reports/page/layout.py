@@ -229,7 +229,9 @@ def _told_apart(names: Sequence[str], sources: Sequence[str]) -> list[str]:
 
 def _of(source: str, name: str) -> str:
     """A name with its source's; once, where the source is called after what is in it."""
-    return source if f"/{source}".endswith(f"/{name}") else f"{source}: {name}"
+    rest = source.rpartition("/")[2].removeprefix(name)
+    # A run's or a file's whole name, or a file's that tells more behind it: NAME_accuracy.csv.
+    return source if name and source.endswith(f"{name}{rest}") and rest[:1] in ("", "_", ".") else f"{source}: {name}"
 
 
 def _grouped(table: pd.DataFrame, key: list[str]) -> tuple[Indices, list[Group]]:

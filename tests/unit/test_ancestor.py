@@ -164,6 +164,24 @@ def test_what_fails_in_one_configuration_is_beside_what_passes_in_another(tmp_pa
     assert "timeout" in str(cells["BertForMaskedLM"])
 
 
+def test_what_was_checked_alone_is_beside_what_was_timed(tmp_path: Path) -> None:
+    paths = [
+        *write(tmp_path / "monday"),
+        write(tmp_path / "tuesday", accuracy=ACCURACY.replace("cuda,AlbertForMaskedLM,4,pass", "cuda,AlbertForMaskedLM,4,fail_accuracy"))[
+            0
+        ],
+    ]
+    for given in (paths, paths[::-1]):
+        found = page(load(given))
+        assert [line.batch_size for line in found.matrix.lines if line.workload == "AlbertForMaskedLM"] == [8]
+        (comparison,) = found.comparisons
+        assert {cell.partition(" ")[0] for cell in (*comparison.lost, *comparison.new)} == {"Timed"}, "what was checked in both is in both"
+        assert [column.label for column in found.matrix.columns] in ([NAME, f"{NAME}_accuracy.csv"], [f"{NAME}_accuracy.csv", NAME])
+    loaded = load(paths)
+    (alone,) = [row for _, row in loaded.table.iterrows() if row["name"] == "AlbertForMaskedLM" and row["status"] == Status.FAIL_ACCURACY]
+    assert (alone["batch_size"], alone["reason"]) == (4, "checked with a batch size of 4")
+
+
 def test_of_several_batch_sizes_each_is_beside_its_own(tmp_path: Path) -> None:
     accuracy = "dev,name,batch_size,accuracy\ncuda,A,1,pass\ncuda,A,2,fail_accuracy\n"
     performance = "dev,name,batch_size,speedup,abs_latency\ncuda,A,1,1.5,1.0\ncuda,A,2,1.6,1.0\ncuda,A,4,1.7,1.0\n"
