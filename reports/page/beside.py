@@ -98,7 +98,7 @@ def beside(
         candidate_image=candidate,
         by_gate=False,
         decision=Decision.INCONCLUSIVE.value,
-        why=_why(cells),
+        why=_why(cells, may_have_intervals=not why_not),
         capped=why_not or (UNJUDGED if in_turns else TWO_RUNS),
         level=1 - 2 * ALPHA,
         cells=tuple(sorted(cells, key=_order)),
@@ -208,14 +208,18 @@ def _order(cell: Compared) -> tuple[int, float, str]:
     return LEAN_ORDER.index(cell.lean), -(ratio if ratio is not None else 0.0), cell.report.cell
 
 
-def _why(cells: Sequence[Compared]) -> str:
+def _why(cells: Sequence[Compared], *, may_have_intervals: bool) -> str:
     leans = [cell.lean for cell in cells]
     words = ((SLOWER, "looks slower", "look slower"), (FASTER, "looks faster", "look faster"), (FAILS, "fails", "fail"))
     parts = [f"{leans.count(lean)} {one if leans.count(lean) == 1 else many}" for lean, one, many in words if lean in leans]
+    both = f"{wording.counted(len(cells), 'cell')} in both images"
+    if not parts and not may_have_intervals:
+        # Why that is so, the next sentence says.
+        return both
     findings = [finding for cell in cells for finding in cell.report.findings]
     told = any(finding.low is not None or finding.high is not None for finding in findings)
     none = "none differs beyond its interval" if told else "no ratio has an interval"
-    return f"{wording.joined(parts) or none}, of {wording.counted(len(cells), 'cell')} in both images"
+    return f"{wording.joined(parts) or none}, of {both}"
 
 
 def _both_images(replay: str, one: str, other: str) -> str:
