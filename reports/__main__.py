@@ -12,6 +12,7 @@ from pathlib import Path
 from images.errors import UserError
 from matrix.errors import INCOMPLETE
 from matrix.store import latest_run
+from reports.gate.wording import counted
 from reports.load import load
 from reports.page.build import build
 from reports.page.collect import collect
@@ -75,9 +76,12 @@ def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
         return INCOMPLETE
     print(summary(page))
     if page.quarantined_count:
-        print(f"{page.quarantined_count} lines or files are quarantined: the page lists them")
+        one = page.quarantined_count == 1
+        print(
+            f"{counted(page.quarantined_count, 'line or file', 'lines or files')} {'is' if one else 'are'} quarantined: the page says which"
+        )
     if written:
-        print(f"export: {len(written)} files in {options.export}")
+        print(f"export: {counted(len(written), 'file')} in {options.export}")
     print(f"page: {output}")
     if options.open:
         webbrowser.open(output.resolve().as_uri())

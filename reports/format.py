@@ -10,6 +10,11 @@ ABSENT = ""
 """What was not measured is shown as nothing, never as 0."""
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """So many significant digits, and never an exponent for what is large: 1000, and not 1e+03."""
+    return f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
+
+
 def ratio(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.2f}x"
 
@@ -18,8 +23,9 @@ def duration(seconds: float | None) -> str:
     """Three significant digits in the unit that fits."""
     if seconds is None:
         return ABSENT
-    scale, unit = next(((scale, unit) for scale, unit in UNITS if seconds >= scale), UNITS[-1])
-    return f"{seconds / scale:.3g} {unit}" if seconds / scale < 1000 else f"{seconds / scale:.0f} {unit}"
+    # What rounds up to 1000 of a unit is 1 of the next.
+    scale, unit = next(((scale, unit) for scale, unit in UNITS if seconds >= 0.9995 * scale), UNITS[-1])
+    return f"{rounded(seconds / scale)} {unit}"
 
 
 def size(count: int | float | None) -> str:

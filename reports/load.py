@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pandas as pd
 from harness.records import COLUMNS, one_line
 from matrix.errors import RunNotFound
 from matrix.store import INCOMING, MANIFEST, RESULTS
-from reports.result_files import Key, read_rows
+from reports.ancestor import Part, configuration_of, is_ancestors, joined, part_of, with_batch_sizes
+from reports.result_files import Key, header_of, read_rows
 
 QUARANTINE_LIMIT = 200
 """Quarantined lines that a report names one by one; the rest is counted."""
@@ -32,7 +34,7 @@ class Quarantined:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A run directory or a CSV file."""
+    """A run directory, a CSV file, or the two files of one configuration of the ancestor's."""
 
     name: str
     path: Path
@@ -40,6 +42,36 @@ class Source:
     """Empty for a file."""
     missing: int = 0
     """Planned rows that are not there: the run was cut short, or is still going on."""
+    parts: tuple[Part, ...] = ()
+    """Of the ancestor's files: which halves of their configuration are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """One source as the command names it."""
+
+    path: Path
+    """The first one, where there are two."""
+    parts: Mapping[Part, Path]
+    """Of the ancestor's: the files by what they are."""
+    ancestors: bool
+
+    @property
+    def name(self) -> str:
+        return configuration_of(self.path) if self.is_whole else self.path.resolve().name
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.parts) == len(Part)
+
+    def is_other_half(self, path: Path, parts: Mapping[Part, Path]) -> bool:
+        """Whether path is the half that is not there, of the same configuration in the same folder."""
+        return (
+            bool(self.parts)
+            and self.parts.keys().isdisjoint(parts)
+            and self.path.resolve().parent == path.resolve().parent
+            and configuration_of(self.path) == configuration_of(path)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +83,67 @@ class Loaded:
 
 
 def load(paths: Iterable[Path]) -> Loaded:
-    """Read run directories and CSV files. Raises RunNotFound for a path that is not there."""
+    """Read run directories and CSV files; the two files of one configuration of the ancestor's are one source. Raises RunNotFound for a path
+    that is not there.
+    """
+    given = _given(paths)
     tables: list[pd.DataFrame] = []
+    ancestors: dict[int, bool] = {}
     sources: list[Source] = []
     quarantined: list[Quarantined] = []
-    names: set[str] = set()
+    for one, name in zip(given, _names(given), strict=True):
+        manifest = _manifest(one.path, quarantined) if one.path.is_dir() else {}
+        if one.path.is_dir() and not any((one.path / file).exists() for file in (MANIFEST, RESULTS)):
+            quarantined.append(Quarantined(file=name, line=0, reason=f"not a run: it has no {MANIFEST} and no {RESULTS}"))
+        table = _rows(one, quarantined)
+        planned = manifest.get("planned_rows")
+        missing = max(0, planned - len(table)) if isinstance(planned, int) else 0
+        sources.append(Source(name=name, path=one.path, manifest=manifest, missing=missing, parts=tuple(one.parts)))
+        if len(table):
+            if one.ancestors:
+                ancestors[len(tables)] = list(one.parts) == [Part.ACCURACY]
+            tables.append(table.assign(**{SOURCE: name}))
+    sized = with_batch_sizes([tables[place] for place in ancestors], list(ancestors.values()))
+    for place, table in zip(ancestors, sized, strict=True):
+        tables[place] = table
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, SOURCE])
+    return Loaded(table=table, sources=tuple(sources), quarantined=tuple(quarantined))
+
+
+def _given(paths: Iterable[Path]) -> list[_Given]:
+    """What is one source, in the order in which its first path comes."""
+    found: list[_Given] = []
     for path in paths:
         if not path.exists():
             raise RunNotFound(f"there is no {path}\n  next: name run directories (results/...) or CSV files")
-        name = _unique(path.resolve().name, names)
-        manifest = _manifest(path, quarantined) if path.is_dir() else {}
-        if path.is_dir() and not any((path / file).exists() for file in (MANIFEST, RESULTS)):
-            quarantined.append(Quarantined(file=name, line=0, reason=f"not a run: it has no {MANIFEST} and no {RESULTS}"))
-        known: set[Key] = set()
-        found = [_table(file, path, known, quarantined) for file in run_files(path, RESULTS)]
-        planned = manifest.get("planned_rows")
-        missing = max(0, planned - sum(map(len, found))) if isinstance(planned, int) else 0
-        sources.append(Source(name=name, path=path, manifest=manifest, missing=missing))
-        tables += [table.assign(**{SOURCE: name}) for table in found if len(table)]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, SOURCE])
-    return Loaded(table=table, sources=tuple(sources), quarantined=tuple(quarantined))
+        header = header_of(path) if path.is_file() else []
+        part = part_of(path, header) if path.is_file() else None
+        parts = {part: path} if part else {}
+        same = next((one for one in found if parts and one.is_other_half(path, parts)), None)
+        if same is None:
+            found.append(_Given(path=path, parts=parts, ancestors=is_ancestors(header)))
+        else:
+            found[found.index(same)] = replace(same, parts={**same.parts, **parts}, ancestors=same.ancestors or is_ancestors(header))
+    return found
+
+
+def _names(given: Sequence[_Given]) -> list[str]:
+    """Of sources: what they are called, with their folder where that tells them apart."""
+    often = Counter(one.name for one in given)
+    names: set[str] = set()
+    return [_unique(one.name if often[one.name] == 1 else f"{one.path.resolve().parent.name}/{one.name}", names) for one in given]
+
+
+def _rows(given: _Given, quarantined: list[Quarantined]) -> pd.DataFrame:
+    if given.is_whole:
+        accuracy, performance = (
+            _table(given.parts[part], given.parts[part], set(), quarantined) for part in (Part.ACCURACY, Part.PERFORMANCE)
+        )
+        return joined(accuracy, performance)
+    known: set[Key] = set()
+    found = [_table(file, given.path, known, quarantined) for file in run_files(given.path, RESULTS)]
+    tables = [table for table in found if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
 def run_files(path: Path, name: str) -> Iterator[Path]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.files import row_from_fields
-from harness.records import ANCESTOR_COLUMNS, COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, Row, Status, one_line
+from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, Row, Status, one_line
+from reports import ancestor
 
 LINE_LIMIT = 1 << 20
 """Characters of a line beyond which it is no row of anybody's."""
@@ -43,8 +43,6 @@ Line = tuple[int, str]
 """The number of a line, and what is to be said of it."""
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Row)}
-_ANCESTOR_SUITES = ("torchbench", "huggingface", "timm")
-_ANCESTOR_STATUS = {"eager_1st_run_fail": Status.EAGER_FAIL_TO_RUN, "eager_2nd_run_fail": Status.EAGER_FAIL_TO_RUN}
 
 
 def read_rows(path: Path, known: set[Key], set_aside: Aside) -> pd.DataFrame:
@@ -148,7 +146,7 @@ def _rows(path: Path, aside: list[Line]) -> Iterator[tuple[int, Row]]:
             if isinstance(header, str):
                 aside.append((number, header))
                 return
-            header = [column.strip().removeprefix("\ufeff") for column in header]
+            header = _columns(header)
             parse = _kind(header)
             if parse is None:
                 aside.append((0, f"the header is neither ours nor the ancestor's: {','.join(header)}"))
@@ -160,6 +158,20 @@ def _rows(path: Path, aside: list[Line]) -> Iterator[tuple[int, Row]]:
                     aside.append((number, str(error)))
     except OSError as error:
         aside.append((0, str(error)))
+
+
+def header_of(path: Path) -> list[str]:
+    """Names of a file's columns; empty where it does not read."""
+    try:
+        with path.open("r", encoding="utf-8", errors="replace", newline="\n") as file:
+            fields = _split(next((line for line in iter(lambda: file.readline(LINE_LIMIT), "") if line.strip()), ""))
+    except OSError:
+        return []
+    return [] if isinstance(fields, str) else _columns(fields)
+
+
+def _columns(header: list[str]) -> list[str]:
+    return [column.strip().removeprefix("\ufeff") for column in header]
 
 
 def _limits(name: str) -> tuple[float, float]:
@@ -199,44 +211,13 @@ def _kind(header: list[str]) -> Parser | None:
         return None
     if set(header) >= OUR_COLUMNS:
         return _parse_ours
-    if header[:2] == ["dev", "name"] and {"speedup", "accuracy"} & set(header):
-        return _parse_ancestor
+    if ancestor.is_ancestors(header):
+        return ancestor.parse
     return None
 
 
 def _parse_ours(fields: Mapping[str, str], path: Path) -> Row:
     return row_from_fields(fields)
-
-
-def _parse_ancestor(fields: Mapping[str, str], path: Path) -> Row:
-    """A row of the ancestor's CSV. It says nothing of image, suite, mode or precision; its file name usually does."""
-    stem = path.stem
-    words = re.split(r"[_-]", stem)
-    known = {column: fields[column] for column in ANCESTOR_COLUMNS if column in fields}
-    # It pads rows of what failed with zeros; a zero in these columns was never measured.
-    for column in ("speedup", "abs_latency", "compilation_latency", "compression_ratio", "eager_peak_mem", "dynamo_peak_mem"):
-        if re.fullmatch(r"0*\.?0*", known.get(column, "x")):
-            known[column] = ""
-    for column in INTEGER_COLUMNS & known.keys():
-        known[column] = known[column].removesuffix(".0")
-    row = row_from_fields(known)
-    accuracy = fields.get("accuracy", "")
-    if accuracy:
-        status = Status.OOM if accuracy.endswith("OOM") else _ANCESTOR_STATUS.get(accuracy, accuracy)
-        reason = ""
-    else:
-        status, reason = (Status.PASS, "") if row.speedup is not None else (Status.FAIL_TO_RUN, "the ancestor's row has no speedup")
-    return dataclasses.replace(
-        row,
-        image=stem,
-        cell=f"{row.name} {row.dev}",
-        suite=next((word for word in _ANCESTOR_SUITES if word in words), ""),
-        mode=next((word for word in ("inference", "training") if word in words), ""),
-        precision=next((word for word in ("float32", "float16", "bfloat16", "amp") if word in words), ""),
-        planned_batch_size=row.batch_size,
-        status=status,
-        reason=reason,
-    )
 
 
 def _check(row: Row) -> None:

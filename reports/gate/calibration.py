@@ -12,6 +12,7 @@ from reports import format as formats
 from reports.gate.outputs.tally import leading
 from reports.gate.procedure import Procedure, Verdict
 from reports.gate.report import CellReport, GateReport
+from reports.gate.wording import counted
 from reports.statistics import detectable_effect, share_interval
 
 ALARMS = (Verdict.REGRESSED, Verdict.IMPROVED)
@@ -57,8 +58,9 @@ def _alarms(report: GateReport) -> Sequence[str]:
     alarms = [cell for cell in report.cells if cell.verdict in ALARMS]
     judged = [cell for cell in report.cells if cell.verdict != Verdict.INCONCLUSIVE]
     low, high = share_interval(len(alarms), len(judged))
+    decided = f"{counted(len(judged), 'cell')} that {'was' if len(judged) == 1 else 'were'}"
     lines = [
-        f"false alarms: {len(alarms)} of {len(judged)} cells that were decided ({formats.percent(low)} to {formats.percent(high)}, 95 % interval); "
+        f"false alarms: {len(alarms)} of {decided} decided ({formats.percent(low)} to {formats.percent(high)}, 95 % interval); "
         f"{len(report.cells) - len(judged)} of {len(report.cells)} inconclusive"
     ]
     lines += [f"  {cell.cell}: {_reason(cell)}" for cell in alarms]

@@ -34,7 +34,7 @@ from reports.gate.outputs.write import MARKDOWN, write_outputs
 from reports.gate.report import WORST_FIRST, GateReport
 from reports.gate.setup import BASELINE, GateSetup
 from reports.gate.stored import CANDIDATE, Stored, read_run
-from reports.gate.wording import plain
+from reports.gate.wording import counted, plain
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Variable that names the file of a step's summary."""
@@ -103,7 +103,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         run.collect()
         if asked:
             run.update_manifest(lambda manifest: manifest[GATE].update({BISECT: True}))
-        print(f"resuming {run.directory}: {len(run.finished())} rows are there")
+        finished = len(run.finished())
+        rows = f"{counted(finished, 'row')} {'is' if finished == 1 else 'are'}"
+        print(f"resuming {run.directory}: {rows} there")
         return _decide(comparisons, begun.matrix, ready, run, ending, variables, budget, bisect)
 
 
@@ -121,7 +123,7 @@ def _decide(
     # Its mistakes are told before hours of measuring, not after.
     expected = load_expected(ending.expected_failures, matrix.images)
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
-    print(f"run {run.directory}: {plain(comparisons.title)}, {cells} cells, seed {comparisons.seed}")
+    print(f"run {run.directory}: {plain(comparisons.title)}, {counted(cells, 'cell')}, seed {comparisons.seed}")
     state = "interrupted"
     try:
         with resumable(run):
@@ -182,11 +184,11 @@ def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str
 def _save(stored: Stored, path: Path) -> None:
     write_baseline(path.absolute(), stored)
     rows = sum(map(len, stored.rows.values()))
-    print(f"baseline {path}: {plain(stored.image.label)}, {rows} rows of {len(stored.cells)} cells")
+    print(f"baseline {path}: {plain(stored.image.label)}, {counted(rows, 'row')} of {counted(len(stored.cells), 'cell')}")
 
 
 def _show(setup: GateSetup) -> None:
-    print(f"{plain(setup.candidate.label)} beside {plain(setup.baseline.label)}: {len(setup.cells)} cells (seed {setup.seed})")
+    print(f"{plain(setup.candidate.label)} beside {plain(setup.baseline.label)}: {counted(len(setup.cells), 'cell')} (seed {setup.seed})")
     for side in setup.stored:
         print(f"{side}: measured before")
     for cell in setup.ids:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.format import rounded
 from reports.gate.observe import HOST
 from reports.gate.paired import deviations, exponential, medians
 from reports.gate.procedure import FLAGGED, Stage, Verdict, conclude
@@ -97,5 +98,5 @@ def _reason(finding: Finding, why: str, alpha: float) -> str:
     if finding.detectable is not None:
         parts = [*parts, f"these blocks could have seen {100 * finding.detectable:.1f} %"]
     if finding.blocks_needed is not None and finding.tolerable is not None and finding.blocks_needed > finding.blocks:
-        parts = [*parts, f"{counted(finding.blocks_needed, 'block')} would show {100 * finding.tolerable:.3g} %"]
+        parts = [*parts, f"{counted(finding.blocks_needed, 'block')} would show {rounded(100 * finding.tolerable)} %"]
     return f"{joined(parts, '; ') or 'no block counts'}: {finding.verdict}"

@@ -143,4 +143,4 @@ def _tell_voids(voided: Sequence[Voided], say: Say) -> None:
     for item in voided[:TOLD_VOIDS]:
         say(f"  void: {item.cell} of the {item.image}: {item.reason}")
     if len(voided) > TOLD_VOIDS:
-        say(f"  void: {len(voided) - TOLD_VOIDS} more rows")
+        say(f"  void: {counted(len(voided) - TOLD_VOIDS, 'more row')}")

@@ -14,6 +14,7 @@ from harness.records import Status, Warn
 from reports.gate.procedure import Verdict
 from reports.gate.report import Finding
 from reports.gate.rows import AnyRow
+from reports.gate.wording import counted
 
 FEWEST_FAILURES = 2
 """Launches that have to fail, where others pass, for a cell to be broken and not flaky."""
@@ -73,7 +74,7 @@ def _how_often(rows: Sequence[AnyRow]) -> Often:
 
 def _failures(rows: Sequence[AnyRow]) -> str:
     """As "2 of 7 launches"."""
-    return f"{sum(row.status != Status.PASS for row in rows)} of {len(rows)} launches"
+    return f"{sum(row.status != Status.PASS for row in rows)} of {counted(len(rows), 'launch', 'launches')}"
 
 
 def judge_fallback(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> Finding | None:
@@ -81,7 +82,8 @@ def judge_fallback(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> F
     before, after = (sum(bool(row.warnings) and Warn.FALLBACK in row.warnings.split(";") for row in rows) for rows in (baseline, candidate))
     if before or not after:
         return None
-    found = f"part of it ran elsewhere than it was asked to in {after} of {len(candidate)} launches, of the baseline's in none"
+    launches = counted(len(candidate), "launch", "launches")
+    found = f"part of it ran elsewhere than it was asked to in {after} of {launches}, of the baseline's in none"
     verdict = Verdict.REGRESSED if after == len(candidate) or after >= FEWEST_FAILURES else Verdict.INCONCLUSIVE
     return Finding(metric="fallback", verdict=verdict, blocks_release=True, reason=found, blocks=len(candidate))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.measure.stability import MODE_GAP, modes
+from reports.format import duration, rounded
 from reports.gate.paired import by_count, deviations
 from reports.gate.report import PLACEBO_ALPHA, Placebo
 from reports.statistics import Booleans, Floats, bound, hodges_lehmann, signed_rank_p
@@ -43,14 +44,14 @@ def steadiness(baseline: Floats, candidate: Floats, differences: Floats, in_turn
         unstable[index] = f"unstable: the baseline differs from itself by {100 * math.expm1(effect):+.1f} % (odd against even launches)"
     for name, seconds in (("baseline", baseline), ("candidate", candidate)):
         for index, (low, high) in _modes(seconds * apart):
-            unstable[index] = f"unstable: launches of the {name} fall into two modes, at {1e3 * low:.3g} and {1e3 * high:.3g} ms"
+            unstable[index] = f"unstable: launches of the {name} fall into two modes, at {duration(low)} and {duration(high)}"
     ratios = differences * np.where(in_turns, 1.0, np.nan)[:, None]
     for index, effect in _against_itself(ratios, worth):
         unstable[index] = (
             f"unstable: the ratio of the launches differs from itself by {100 * math.expm1(effect):+.1f} % (odd against even blocks)"
         )
     for index, (low, high) in _modes(np.exp(ratios)):
-        unstable[index] = f"unstable: the ratios of the launches fall into two modes, at {low:.3g} and {high:.3g}"
+        unstable[index] = f"unstable: the ratios of the launches fall into two modes, at {rounded(low)} and {rounded(high)}"
     floor = np.where(in_turns, deviations(differences) / math.sqrt(2), deviations(np.log(baseline)))
     return Steadiness(noise_floor=floor, unstable=tuple(unstable))
 

@@ -11,6 +11,8 @@ from reports.gate.report import CellReport, Change, Finding
 
 TIMES_FROM = 10.0
 """Ratios from here on are told as "12 times": a percentage would be longer, and say less."""
+COUNT_DIGITS = 6
+"""Of a count; beyond them it is whole."""
 ABSENT_STATUS = "not in that image"
 SPEAKS_FOR_ITSELF = ("latency", "status")
 """Metrics that a statement does not name."""
@@ -54,19 +56,20 @@ def value(name: str, number: float | None) -> str:
     if number is None or not math.isfinite(number):
         return formats.ABSENT
     with_unit = UNITS.get(name)
-    return with_unit(number) if with_unit else f"{number:g}"
+    return with_unit(number) if with_unit else formats.rounded(number, COUNT_DIGITS)
 
 
 def effect(ratio: float | None) -> str:
     """A ratio's distance from 1: "+4.1 %", or "12 times"; empty where it is unknown."""
     if ratio is None or not math.isfinite(ratio):
         return ""
-    return f"{ratio:.3g} times" if ratio >= TIMES_FROM else f"{100 * (ratio - 1):+z.1f} %"
+    return f"{formats.rounded(ratio)} times" if ratio >= TIMES_FROM else f"{100 * (ratio - 1):+z.1f} %"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """As "+3.2 to +5.0" (in percent), "from +3.2", "up to +5.0"; empty where neither bound is known."""
-    lower, upper = (effect(bound).removesuffix(" %") for bound in (low, high))
+    """As "+3.2 to +5.0" (in percent), "from +3.2", "up to +5.0"; empty where neither bound is known. Beside times, percent are named."""
+    bounds = effect(low), effect(high)
+    lower, upper = bounds if any(bound.endswith(" times") for bound in bounds) else (bound.removesuffix(" %") for bound in bounds)
     if lower and upper:
         return f"{lower} to {upper}"
     return f"from {lower}" if lower else f"up to {upper}" if upper else ""

@@ -25,7 +25,8 @@ from reports.statistics import Booleans, pairwise_differences, shift_bound
 
 ALPHA = Procedure().alpha
 TWO_RUNS = "two runs: what the host did between them is in the ratios; next: nox -s gate"
-UNJUDGED = "no gate has judged it: what looks slower was not measured again, and among many cells some always do; next: nox -s gate"
+UNJUDGED = "what looks slower was not measured again, and of many cells some always look slower; next: nox -s gate"
+NO_INTERVAL = "ratios of their times have no interval"
 FAILS, PASSES, SLOWER, FASTER = "fails", "passes", "slower", "faster"
 LEAN_ORDER = (FAILS, SLOWER, "", FASTER, PASSES)
 
@@ -97,7 +98,7 @@ def beside(
         candidate_image=candidate,
         by_gate=False,
         decision=Decision.INCONCLUSIVE.value,
-        why=_why(cells),
+        why=_why(cells, may_have_intervals=not why_not),
         capped=why_not or (UNJUDGED if in_turns else TWO_RUNS),
         level=1 - 2 * ALPHA,
         cells=tuple(sorted(cells, key=_order)),
@@ -106,7 +107,7 @@ def beside(
         difference=difference_of(images, harnesses, baseline, candidate),
         geomean=geomean(known),
         compared=len(known),
-        facts=(("launches", "in turns, in one run" if in_turns else "of two runs, not in turns"), ("level", wording.level(ALPHA))),
+        facts=(("launches", "in turns, in one run" if in_turns else "of two runs, not in turns"), ("intervals", wording.level(ALPHA))),
         notes=(),
     )
 
@@ -121,11 +122,11 @@ def _entries_of(layout: Layout, image: int) -> dict[tuple[int, str, str], int]:
 def _incomparable(one: ImageFacts, other: ImageFacts, machines: Sequence[Machine], harnesses: Sequence[str]) -> str:
     """Why the times of two runs have no interval; empty where they may."""
     if one.machine is None or other.machine is None:
-        return "nothing says that both were measured on one machine: their times are not compared"
+        return f"nothing says that both were measured on one machine: {NO_INTERVAL}"
     if one.machine != other.machine:
-        return f"measured on two machines: {machines[one.machine].text}; {machines[other.machine].text}"
+        return f"measured on two machines ({machines[one.machine].text}; {machines[other.machine].text}): {NO_INTERVAL}"
     if harnesses[one.source] != harnesses[other.source]:
-        return "measured by two harnesses: their times are not compared"
+        return f"measured by two harnesses: {NO_INTERVAL}"
     return ""
 
 
@@ -207,11 +208,18 @@ def _order(cell: Compared) -> tuple[int, float, str]:
     return LEAN_ORDER.index(cell.lean), -(ratio if ratio is not None else 0.0), cell.report.cell
 
 
-def _why(cells: Sequence[Compared]) -> str:
+def _why(cells: Sequence[Compared], *, may_have_intervals: bool) -> str:
     leans = [cell.lean for cell in cells]
     words = ((SLOWER, "looks slower", "look slower"), (FASTER, "looks faster", "look faster"), (FAILS, "fails", "fail"))
     parts = [f"{leans.count(lean)} {one if leans.count(lean) == 1 else many}" for lean, one, many in words if lean in leans]
-    return f"not judged by a gate; of {wording.counted(len(cells), 'cell')} in both {wording.joined(parts) or 'none differs beyond its interval'}"
+    both = f"{wording.counted(len(cells), 'cell')} in both images"
+    if not parts and not may_have_intervals:
+        # Why that is so, the next sentence says.
+        return both
+    findings = [finding for cell in cells for finding in cell.report.findings]
+    told = any(finding.low is not None or finding.high is not None for finding in findings)
+    none = "none differs beyond its interval" if told else "no ratio has an interval"
+    return f"{wording.joined(parts) or none}, of {both}"
 
 
 def _both_images(replay: str, one: str, other: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from matrix.provenance import GATE
 from matrix.store import MANIFEST_SCHEMA
+from reports.ancestor import Part
 from reports.gate.differences import differences, side_of
 from reports.gate.report import Change, Side
 from reports.load import SOURCE, Source
@@ -82,13 +83,23 @@ def _of_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _note(source: Source) -> str:
     if not source.path.is_dir():
-        return "A file: it says nothing of machine and image."
+        return _of_files(source.parts)
     if not source.manifest:
         return "Its manifest is not there, or does not read: nothing is known of machine and image."
     schema = source.manifest.get("schema")
     if schema != MANIFEST_SCHEMA:
         return f"Its manifest is of schema {str(schema)[:40]}, this reads {MANIFEST_SCHEMA}: what it does not know is left out."
     return ""
+
+
+def _of_files(parts: Sequence[Part]) -> str:
+    if len(parts) == len(Part):
+        return "Two files, of its accuracy and of its performance: they say nothing of machine and image."
+    about = {
+        Part.ACCURACY: " Of its accuracy alone: nothing was timed.",
+        Part.PERFORMANCE: " Of its performance alone: nothing says that what was timed is right.",
+    }
+    return "A file: it says nothing of machine and image." + "".join(about[part] for part in parts)
 
 
 def make_images(
@@ -166,7 +177,18 @@ def difference_of(images: Sequence[ImageFacts], harnesses: Sequence[str], baseli
         if before.machine_facts and after.machine_facts
         else (),
         harness=(Change(what="harness", baseline=hashes[0], candidate=hashes[1]),) if all(hashes) and hashes[0] != hashes[1] else (),
+        same=tuple(_same(before, after, hashes)),
     )
+
+
+def _same(before: ImageFacts, after: ImageFacts, hashes: tuple[str, str]) -> Iterator[str]:
+    known = {
+        "packages": (before.packages, after.packages),
+        "Python": (before.python, after.python),
+        "machine": (before.machine_facts, after.machine_facts),
+        "harness": hashes,
+    }
+    yield from (name for name, (one, other) in known.items() if one and one == other)
 
 
 def _side(image: ImageFacts) -> Side:

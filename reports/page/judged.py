@@ -79,19 +79,19 @@ def _facts(gate: GateReport) -> list[tuple[str, str]]:
     found = [
         ("blocks", str(gate.blocks)),
         ("launches", str(gate.launches)),
-        ("time", formats.span(gate.seconds)),
+        ("measuring took", formats.span(gate.seconds)),
         ("seed", str(gate.seed)),
-        ("level", wording.level(procedure.alpha)),
-        ("looks after", ", ".join(map(str, procedure.looks))),
-        ("fresh blocks of a flagged cell", str(procedure.confirm)),
+        ("intervals", wording.level(procedure.alpha)),
+        ("decides after", f"{', '.join(map(str, procedure.looks))} blocks"),
+        ("confirms with", wording.counted(procedure.confirm, "fresh block")),
         ("machine", gate.machine),
         ("run", gate.run),
-        ("numbers nobody looked at", str(len(gate.voided))),
+        ("left out as disturbed or lost", wording.counted(len(gate.voided), "row")),
     ]
     if gate.placebo is not None:
         bounds = wording.interval(*(None if bound is None else 1 + bound for bound in (gate.placebo.low, gate.placebo.high)))
         about = f" ({wording.level(PLACEBO_ALPHA)} interval {bounds})" if bounds else ""
-        found.append(("second launches of blocks against first ones", f"{wording.effect(1 + gate.placebo.effect)}{about}"))
+        found.append(("second launches against first (0 is right)", f"{wording.effect(1 + gate.placebo.effect)}{about}"))
     return [(name, text) for name, text in found if text]
 
 

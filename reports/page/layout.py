@@ -219,12 +219,19 @@ def _image_of(key: Group) -> tuple[str, str, str]:
 def _told_apart(names: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names, each with its source where it takes that, and with a number where that is not enough."""
     often = Counter(names)
-    found = [name if often[name] == 1 else f"{source}: {name}" for name, source in zip(names, sources, strict=True)]
+    found = [name if often[name] == 1 else _of(source, name) for name, source in zip(names, sources, strict=True)]
     seen: Counter[str] = Counter()
     for place, name in enumerate(found):
         seen[name] += 1
         found[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return found
+
+
+def _of(source: str, name: str) -> str:
+    """A name with its source's; once, where the source is called after what is in it."""
+    rest = source.rpartition("/")[2].removeprefix(name)
+    # A run's or a file's whole name, or a file's that tells more behind it: NAME_accuracy.csv.
+    return source if name and source.endswith(f"{name}{rest}") and rest[:1] in ("", "_", ".") else f"{source}: {name}"
 
 
 def _grouped(table: pd.DataFrame, key: list[str]) -> tuple[Indices, list[Group]]:

@@ -94,6 +94,8 @@ class Difference:
     """What differs between the machines."""
     harness: tuple[Change, ...] = ()
     """What differs between the instruments: their hashes."""
+    same: tuple[str, ...] = ()
+    """Of packages, Python, machine and harness: what is known of both, and does not differ."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
 from reports import format as formats
+from reports.gate import wording
 
 THIN = "\u202f"
 TIMES = "\u00d7"
@@ -73,6 +74,11 @@ def error(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Whole, in groups of three."""
     return f"{round(value):,}".replace(",", THIN) if _known(value) else ABSENT
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """As "1 cell", "2 cells"."""
+    return f"{count(number)}{wording.counted(number, one, many).removeprefix(str(number))}"
 
 
 def _known(value: float | None) -> TypeGuard[float]:

@@ -20,7 +20,7 @@ from reports.page.totals_parts import parts
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (
     *(numbers.ratio, numbers.change, numbers.duration, numbers.joules, numbers.size),
-    *(numbers.share, numbers.error, numbers.count),
+    *(numbers.share, numbers.error, numbers.count, numbers.counted),
 )
 FAILED = "failed"
 """How statuses look that are no pass: red, with a cross and the word."""

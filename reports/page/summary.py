@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.records import Status, one_line
 from reports.format import duration, percent, ratio, size
+from reports.gate.wording import counted
 from reports.page.layout import entry_table
 from reports.page.model import Matrix, Page
 from reports.page.totals import ALL_SUITES
@@ -27,7 +28,8 @@ def summary(page: Page) -> str:
     widths = [max(len(row[index]) for row in rows) for index in range(len(headings))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if len(matrix.lines) > MOST_LINES:
-        lines.append(f"{len(matrix.lines) - MOST_LINES} more workloads are on the page")
+        left = len(matrix.lines) - MOST_LINES
+        lines.append(f"{counted(left, 'more workload')} {'is' if left == 1 else 'are'} on the page")
     return "\n".join([*lines, *_totals(page)])
 
 
@@ -56,7 +58,7 @@ def _text(matrix: Matrix, entry: int, reference: int | None) -> str:
         f"within {percent(apart)}" if apart is not None else "",
         f"({one_line(warnings, WIDTH)})" if warnings else "",
     )
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, parts)) or status
 
 
 def _beside(matrix: Matrix, reference: int, entry: int) -> float | None:
@@ -78,7 +80,9 @@ def _totals(page: Page) -> Iterator[str]:
     for place, column in enumerate(page.matrix.columns):
         statuses = ", ".join(f"{count} {status}" for status, count in column.statuses)
         total = means.get(place)
-        mean = f"geomean {ratio(total.geomean)} over the {total.common} common cells" if total and total.geomean else "no common cells"
+        mean = (
+            f"geomean {ratio(total.geomean)} over {counted(total.common, 'common line')}" if total and total.geomean else "no common lines"
+        )
         yield f"{one_line(column.label, WIDTH)}: {statuses}; {mean}"
     if page.reference is not None:
         label = page.matrix.columns[page.reference].label

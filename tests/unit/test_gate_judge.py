@@ -80,7 +80,7 @@ class TestSteadiness:
 
         found = finding(judged(bimodal), "a", "latency")
         assert found.verdict == INCONCLUSIVE
-        assert found.reason.startswith("unstable: launches of the candidate fall into two modes, at 1.11 and 2.6 ms")
+        assert found.reason.startswith("unstable: launches of the candidate fall into two modes, at 1.11 ms and 2.6 ms")
 
     def test_a_single_launch_far_from_the_others_is_no_mode(self) -> None:
         def outlier(number: int, candidate: bool) -> Columns:

@@ -45,6 +45,14 @@ def test_what_became_of_a_cell(baseline: tuple[str, ...], candidate: tuple[str, 
     assert found.reason
 
 
+def test_launches_are_counted_as_one_counts() -> None:
+    one, two = judge_status(rows(PASS), rows(OOM)), judge_status(rows(PASS), rows(OOM, OOM))
+    assert one is not None
+    assert two is not None
+    assert "failed 1 of 1 launch:" in one.reason
+    assert "failed 2 of 2 launches:" in two.reason
+
+
 def test_where_all_pass_there_is_nothing_to_say() -> None:
     assert judge_status(rows(PASS, PASS), rows(PASS)) is None
 

@@ -45,7 +45,17 @@ def test_other_metrics_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "says"),
-    [(1.041, "+4.1 %"), (0.5, "-50.0 %"), (0.9999999, "+0.0 %"), (1.0, "+0.0 %"), (12.34, "12.3 times"), (math.nan, ""), (None, "")],
+    [
+        (1.041, "+4.1 %"),
+        (0.5, "-50.0 %"),
+        (0.9999999, "+0.0 %"),
+        (1.0, "+0.0 %"),
+        (12.34, "12.3 times"),
+        (1000.0, "1000 times"),
+        (123456.0, "123456 times"),
+        (math.nan, ""),
+        (None, ""),
+    ],
 )
 def test_an_effect_has_its_sign_and_no_more_digits_than_mean_something(ratio: float | None, says: str) -> None:
     assert effect(ratio) == says
@@ -55,6 +65,8 @@ def test_an_interval_may_be_open_and_its_level_is_the_procedures() -> None:
     assert interval(0.99, math.inf) == "from -1.0"
     assert interval(None, 1.05) == "up to +5.0"
     assert interval(None, None) == ""
+    assert interval(9.0, 12.0) == "+800.0 % to 12 times", "a number without a unit would be times too"
+    assert interval(11.0, 12.0) == "11 times to 12 times"
     assert level(0.025) == "95 %"
     assert "(90 % interval up to +5.0)" in sentence(finding(low=None), 0.05)
 

@@ -215,7 +215,7 @@ def test_two_runs_have_the_interval_of_the_rank_sum_test(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        ({"starts": [{"image": NEW, "machine": MACHINE | {"cpu": "another"}}]}, "two machines: AMD EPYC, 2 cores; another, 2 cores"),
+        ({"starts": [{"image": NEW, "machine": MACHINE | {"cpu": "another"}}]}, "two machines (AMD EPYC, 2 cores; another, 2 cores)"),
         ({"starts": [{"image": NEW, "machine": MACHINE, "gpus": [{"name": "H200", "driver": "1"}]}]}, "two machines"),
         ({"starts": []}, "nothing says that both were measured on one machine"),
         ({"harness_sha256": "e" * 64}, "two harnesses"),

@@ -260,7 +260,17 @@ def test_an_empty_report_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(None, ""), (1.5, "1.5 s"), (0.00123, "1.23 ms"), (4.56e-6, "4.56 us"), (7e-9, "7 ns"), (1234.5, "1234 s")]
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (1.5, "1.5 s"),
+        (0.00123, "1.23 ms"),
+        (4.56e-6, "4.56 us"),
+        (7e-9, "7 ns"),
+        (1234.5, "1234 s"),
+        (0.9996, "1 s"),
+        (0.9994, "999 ms"),
+    ],
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text

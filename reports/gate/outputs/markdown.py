@@ -189,7 +189,7 @@ def _findings(cell: CellReport, alpha: float) -> Iterator[str]:
 
 
 def _finding(cell: CellReport, finding: Finding, alpha: float) -> str:
-    ratio = "" if finding.ratio is None else f"{finding.ratio:.4g}x"
+    ratio = "" if finding.ratio is None else f"{formats.rounded(finding.ratio, 4)}x"
     return _row(
         [
             code(cell.cell),
