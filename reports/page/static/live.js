@@ -53,6 +53,8 @@ function goTo(window, { scroll, table, id, selection }) {
 /** The page within has been loaded. */
 async function loaded() {
   const inside = frame.contentWindow;
+  // Some browsers say it of the empty page before, too.
+  if (inside.location.pathname !== PAGE) return;
   for (const change of ["hashchange", "addressreplaced"]) inside.addEventListener(change, tell);
   tell();
   if (!place) return;
