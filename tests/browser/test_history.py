@@ -31,10 +31,12 @@ WRITTEN = """() => {
 }"""
 RINGS = """() => [...document.querySelectorAll(".step-ring")].map((ring) => {
     const canvas = document.querySelector("#history-chart canvas");
+    const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+    copy.getContext("2d", { willReadFrequently: true }).drawImage(canvas, 0, 0);
     const [at, within] = [ring.getBoundingClientRect(), canvas.getBoundingClientRect()];
     const [x, y] = [at.x + at.width / 2, at.y + at.height / 2];
     const place = [x - within.x, y - within.y].map((value) => Math.round(value * devicePixelRatio));
-    const [red, green, blue] = canvas.getContext("2d").getImageData(...place, 1, 1).data;
+    const [red, green, blue] = copy.getContext("2d").getImageData(...place, 1, 1).data;
     const plot = document.querySelector("#history-chart .u-over").getBoundingClientRect();
     const nearest = [...document.querySelectorAll(".step-text")].find((text) => text.previousElementSibling?.classList.contains("step-lead")
         ? text.previousElementSibling.previousElementSibling === ring : text.previousElementSibling === ring);
@@ -144,9 +146,11 @@ def _steps(page: Page) -> list[Box]:
 
 def _labels(page: Page) -> list[Box]:
     """Of the axes, as they were drawn, all within the canvas."""
-    found = page.evaluate("window.written")
+    found = [text for text in page.evaluate("window.written") if text["text"]]
     assert any(text["text"].startswith("2026-01-") for text in found), "a run is named with its day"
     assert f"2026-01-{BEFORE + 1:02d}" in {text["text"] for text in found}, "the run of a step is named before others"
+    names = {text["text"] for text in found if "@" in text["text"] or "2026.6-" in text["text"]}
+    assert any(f".{BEFORE}" in name for name in names), "what tells it from the others is not cut off"
     assert all(text["left"] >= 0 and text["right"] <= text["canvas"] for text in found), found
     return [Box(*place) for place in {(text["left"], text["right"], text["y"], text["y"] + 10) for text in found}]
 

@@ -66,10 +66,15 @@ function list(query) {
   return lines;
 }
 
-function label(place) {
-  return [word(series.family, place), word(series.backend, place), word(series.options, place), word(series.clock, place), page.machines.length > 1 && series.machine[place] >= 0 ? `machine ${series.machine[place] + 1}` : ""]
-    .filter(Boolean)
-    .join(" ");
+/** Of series: what they have in common, and the name of each beside that. */
+function labels(places) {
+  const parts = places.map((place) => [
+    ...["family", "backend", "options", "clock"].map((name) => word(series[name], place)),
+    page.machines.length > 1 && series.machine[place] >= 0 ? `machine ${series.machine[place] + 1}` : "",
+  ]);
+  const isCommon = parts[0].map((part, index) => places.length > 1 && parts.every((other) => other[index] === part));
+  const text = (words) => words.filter(Boolean).join(" ");
+  return { common: text(parts[0].filter((_, index) => isCommon[index])), names: parts.map((words) => text(words.filter((_, index) => !isCommon[index]))) };
 }
 
 export function draw() {
@@ -77,12 +82,13 @@ export function draw() {
   const places = series.line.flatMap((of, place) => (of === line ? [place] : []));
   const used = page.points.map((_, point) => point).filter((point) => places.some((place) => series.seconds[place][point] !== null));
   const steps = page.steps.filter((step) => places.includes(step.series));
-  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
-  plot(places, used, steps);
-  numbers(places, used, steps);
+  const { common, names } = labels(places);
+  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  plot(places, names, used, steps);
+  numbers(places, names, used, steps);
 }
 
-function plot(places, used, steps) {
+function plot(places, names, used, steps) {
   // Of several series what is looked at is change: each is drawn over its own first point.
   const relative = places.length > 1;
   const pick = (values) => used.map((point) => values[point]);
@@ -90,8 +96,8 @@ function plot(places, used, steps) {
   chart?.destroy();
   holder.replaceChildren();
   chart = chartOf(holder, {
-    lines: places.map((place) => ({
-      label: label(place),
+    lines: places.map((place, index) => ({
+      label: names[index],
       seconds: pick(series.seconds[place]),
       low: pick(series.low[place]),
       high: pick(series.high[place]),
@@ -101,7 +107,7 @@ function plot(places, used, steps) {
     steps: steps.map((step) => ({ line: places.indexOf(step.series), point: used.indexOf(step.point), ratio: step.ratio })),
     relative,
   });
-  resized = () => plot(places, used, steps);
+  resized = () => plot(places, names, used, steps);
 }
 
 function heading(point) {
@@ -110,7 +116,7 @@ function heading(point) {
 }
 
 /** The same as a table. */
-function numbers(places, used, steps) {
+function numbers(places, names, used, steps) {
   const began = new Map(steps.map((step) => [`${step.series} ${step.point}`, step]));
   const stepAt = (place, point) => {
     const step = began.get(`${place} ${point}`);
@@ -120,6 +126,6 @@ function numbers(places, used, steps) {
     element("tr", {}, element("th", { scope: "row" }, heading(point)), places.map((place) => element("td", {}, duration(series.seconds[place][point]), stepAt(place, point)))),
   );
   byId("history-values").replaceChildren(
-    element("table", { class: "table" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "image and run"), places.map((place) => element("th", { scope: "col" }, label(place))))), element("tbody", {}, rows)),
+    element("table", { class: "table" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "image and run"), names.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, rows)),
   );
 }

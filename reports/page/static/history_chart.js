@@ -35,13 +35,13 @@ export function chartOf(holder, { lines, points, steps, relative }) {
     );
     bands.push({ series: [first + 1, first + 2], fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.13)") });
   });
-  const marks = (self) =>
-    steps.map((step) => ({
-      x: self.valToPos(step.point, "x"),
-      y: self.valToPos(lines[step.line].seconds[step.point] / lines[step.line].base, "y"),
-      ratio: step.ratio,
-      colour: strokes[step.line],
-    }));
+  const place = (self, line, point) => ({ x: self.valToPos(point, "x"), y: self.valToPos(line.seconds[point] / line.base, "y") });
+  const mark = (self) =>
+    overlay(
+      self,
+      steps.map((step) => ({ ...place(self, lines[step.line], step.point), ratio: step.ratio, colour: strokes[step.line] })),
+      lines.map((line) => line.seconds.map((value, point) => (value === null ? null : place(self, line, point)))),
+    );
   return new uPlot(
     {
       width,
@@ -53,7 +53,7 @@ export function chartOf(holder, { lines, points, steps, relative }) {
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { range: (_, low, high) => reach(low, high, steps) } },
       axes: axes(text, points, relative),
-      hooks: { draw: [(self) => mark(self, marks(self))], ready: [hideBounds] },
+      hooks: { draw: [mark], ready: [hideBounds, (self) => rest(self, points.length - 1)], setLegend: [(self) => rest(self, points.length - 1)] },
     },
     data,
     holder,
@@ -86,7 +86,7 @@ function names(points, width, steps) {
   const context = document.createElement("canvas").getContext("2d");
   context.font = font;
   const measure = (text) => context.measureText(text).width;
-  const shorts = points.map((point) => shortened(point.name, Math.min(LABEL.most, width / 2), measure));
+  const shorts = shortNames(points.map((point) => point.name), Math.min(LABEL.most, width / 2), measure);
   const widest = Math.max(0, ...points.flatMap((point, index) => [measure(shorts[index]), measure(point.day)]));
   // A name that is wider than its run's share of the axis reaches beyond the last line, and takes the room for it from all.
   const slot = Math.min(width / points.length, (width - widest / 2) / (points.length - 0.5));
@@ -105,8 +105,19 @@ export function apart(count, distance, wanted) {
   return new Set(kept);
 }
 
-/** A name without its middle: versions are at its end. */
-export function shortened(text, width, measure) {
+/** Names that fit: where one is too long, all without what they begin with in common. */
+export function shortNames(names, width, measure) {
+  if (names.every((name) => measure(name) <= width)) return names;
+  const [first] = names;
+  let same = 0;
+  while (same < first.length && names.every((name) => name[same] === first[same])) same++;
+  // Whole parts: a repository, a name; not half of a version.
+  const begin = same < first.length ? Math.max(...["/", ":", "@"].map((mark) => first.lastIndexOf(mark, same - 1))) + 1 : 0;
+  return names.map((name) => shortened(name.slice(begin), width, measure));
+}
+
+/** A name without its middle. */
+function shortened(text, width, measure) {
   if (measure(text) <= width) return text;
   let [begin, end] = [0, text.length];
   while (begin < end) {
@@ -118,13 +129,13 @@ export function shortened(text, width, measure) {
 }
 
 function cut(text, kept) {
-  const first = Math.floor(kept / 3);
+  const first = Math.ceil(kept / 2);
   return `${text.slice(0, first)}…${text.slice(text.length - (kept - first))}`;
 }
 
-function mark(self, marks) {
+function overlay(self, marks, lines) {
   self.over.querySelector(".step-marks")?.remove();
-  const { layer, settle } = drawMarks(marks, self.over.clientWidth, self.over.clientHeight);
+  const { layer, settle } = drawMarks(marks, lines, self.over.clientWidth, self.over.clientHeight);
   self.over.append(layer);
   settle();
 }
@@ -132,6 +143,11 @@ function mark(self, marks) {
 /** The bounds are drawn as bands, and are no series to a reader. */
 function hideBounds(self) {
   self.root.querySelectorAll(".u-legend .u-series").forEach((row, index) => (row.hidden = index > 0 && (index - 1) % 3 !== 0));
+}
+
+/** Where nobody points at a run, the legend has the last one's numbers. */
+function rest(self, last) {
+  if (self.legend.idx === null || self.legend.idx === undefined) self.setLegend({ idx: last }, false);
 }
 
 function colour(name) {

@@ -15,8 +15,8 @@ export function stepSaid(ratio) {
   return `${change(ratio)} ${stepWord(ratio)}`;
 }
 
-/** Marks with x, y, ratio and colour, the largest step first, as a drawing that lies over the lines. */
-export function drawMarks(marks, width, height) {
+/** Marks with x, y, ratio and colour, the largest step first, as a drawing that lies over the lines: these by their points, in pixels, null for none. */
+export function drawMarks(marks, lines, width, height) {
   const layer = drawing("svg", { class: "step-marks", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const taken = marks.map(({ x, y }) => ({ left: x - RING, right: x + RING, top: y - RING, bottom: y + RING }));
   const texts = [];
@@ -28,30 +28,49 @@ export function drawMarks(marks, width, height) {
     texts.push({ mark, label });
   }
   // A text has a width only where it is drawn.
-  return { layer, settle: () => texts.forEach(({ mark, label }) => settle(mark, label, taken, width, height)) };
+  const levels = lines.flatMap(level);
+  return { layer, settle: () => texts.forEach(({ mark, label }) => settle(mark, label, taken, levels, width, height)) };
 }
 
-function settle(mark, label, taken, width, height) {
-  const box = freePlace(mark, label.getComputedTextLength(), taken, width, height);
+/** Where a line goes on as it was. */
+function level(points) {
+  return points.slice(1).flatMap((point, index) => {
+    const before = points[index];
+    if (!point || !before || Math.abs(point.y - before.y) > TEXT.height) return [];
+    return [{ left: before.x, right: point.x, top: Math.min(point.y, before.y) - 1, bottom: Math.max(point.y, before.y) + 1 }];
+  });
+}
+
+function settle(mark, label, taken, levels, width, height) {
+  const length = label.getComputedTextLength();
+  // Beside the lines where there is room for it, else on them.
+  const box = freePlace(mark, length, [...taken, ...levels], width, height) ?? freePlace(mark, length, taken, width, height);
   // The list of steps and the table of numbers have those that find no room.
   if (!box) return label.remove();
   taken.push(box);
   label.setAttribute("x", box.left.toFixed(1));
   label.setAttribute("y", (box.bottom - TEXT.gap).toFixed(1));
-  const near = box.top > mark.y ? box.top : box.bottom;
-  if (Math.abs(near - mark.y) <= RING + TEXT.gap) return;
-  const to = Math.min(Math.max(mark.x, box.left), box.right);
-  label.before(drawing("path", { class: "step-lead", stroke: mark.colour, d: `M${mark.x.toFixed(1)} ${(mark.y + Math.sign(near - mark.y) * RING).toFixed(1)}L${to.toFixed(1)} ${near.toFixed(1)}` }));
+  if (!box.near) label.before(drawing("path", { class: "step-lead", stroke: mark.colour, d: lead(mark, box) }));
 }
 
-/** The nearest place for a text that is in the chart and on no other: above or below its point, first on the side that its line did not come from. */
+/** From the ring to the nearest point of the text's side. */
+function lead({ x, y }, box) {
+  const to = { x: Math.min(Math.max(x, box.left - 2), box.right + 2), y: (box.top + box.bottom) / 2 };
+  const share = RING / Math.hypot(to.x - x, to.y - y);
+  return `M${(x + share * (to.x - x)).toFixed(1)} ${(y + share * (to.y - y)).toFixed(1)}L${to.x.toFixed(1)} ${to.y.toFixed(1)}`;
+}
+
+/**
+ * The nearest place for a text that is in the chart and touches nothing: above or below its point, where its line does not come from; else on the other
+ * side, to the right, where it does not come from either.
+ */
 export function freePlace({ x, y, ratio }, length, taken, width, height) {
-  const left = Math.max(0, Math.min(width - length, x - length / 2));
-  const sides = ratio > 1 ? [-1, 1] : [1, -1];
-  for (let away = 0; away * TEXT.height < height; away++)
-    for (const side of sides) {
-      const middle = y + side * (RING + TEXT.height / 2 + away * TEXT.height);
-      const box = { left, right: left + length, top: middle - TEXT.height / 2, bottom: middle + TEXT.height / 2 };
+  const away = ratio > 1 ? -1 : 1;
+  for (let row = 0; row * TEXT.height < height; row++)
+    for (const [side, start] of [[away, x - length / 2], [-away, x + 2 * RING]]) {
+      const left = Math.max(0, Math.min(width - length, start));
+      const middle = y + side * (RING + TEXT.height / 2 + row * TEXT.height);
+      const box = { left, right: left + length, top: middle - TEXT.height / 2, bottom: middle + TEXT.height / 2, near: row === 0 && side === away };
       if (box.top >= 0 && box.bottom <= height && !taken.some((other) => touch(box, other))) return box;
     }
   return null;

@@ -43,7 +43,7 @@ function placeOf({ document: page, scrollX, scrollY }) {
 }
 
 function goTo(window, { scroll, table, id, selection }) {
-  const field = id && window.document.getElementById(id);
+  const field = id ? window.document.getElementById(id) : null;
   field?.focus({ preventScroll: true });
   if (field && selection) field.setSelectionRange(...selection);
   if (table) window.document.querySelector(".tabulator-tableholder")?.scrollTo(...table);
