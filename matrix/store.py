@@ -237,8 +237,9 @@ def _guarded(directory: Path) -> Iterator[Run]:
 def is_abandoned(directory: Path) -> bool:
     """Whether no command has this run open: what still runs in its name is an orphan."""
     try:
-        with (directory / LOCK).open("r+") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (directory / LOCK).open("r") as guard:
+            # Shared: two that ask at once are not each other's command.
+            fcntl.flock(guard, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return True
     except FileNotFoundError:
         return True

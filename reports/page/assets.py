@@ -15,7 +15,7 @@ import tomllib
 HERE = Path(__file__).parent
 STATIC, VENDOR = HERE / "static", HERE / "vendor"
 
-STYLES = ("tokens.css", "base.css", "compare.css", "matrix.css", "cell.css", "charts.css")
+STYLES = ("tokens.css", "base.css", "compare.css", "matrix.css", "cell.css", "charts.css", "history.css")
 MODULES = (
     *("dom.js", "state.js", "numbers.js", "copy.js", "figures.js", "theme.js", "data.js"),
     *(
@@ -26,6 +26,8 @@ MODULES = (
         "charts.js",
         "cell_parts.js",
         "cell.js",
+        "history_marks.js",
+        "history_chart.js",
         "history.js",
         "compare.js",
         "main.js",

@@ -1,5 +1,7 @@
 """How the model lies in the page's file: blocks of JSON, and drawers that are decoded when a cell is opened. Pure.
 
+The drawers are nearly all of a large file, and no view but a cell's needs them: they come after the script, which begins before they are read.
+
 What is large is packed: base64 of gzip of the length of its JSON in bytes (4, little endian), the JSON, a zero byte where that length is odd, and, of a
 drawer, its samples' deviations (2 bytes each, little endian, signed).
 """
@@ -48,16 +50,21 @@ class Block:
 
 
 def blocks(page: Page) -> Iterator[Block]:
-    first_lines = drawers(page.matrix)
+    """All, in the file's order."""
+    yield from first_blocks(page)
+    yield from drawers(page)
+
+
+def first_blocks(page: Page) -> Iterator[Block]:
+    """What the views begin with."""
     yield Block(id="bm-page", type=JSON, text=_about(page))
-    yield Block(id="bm-matrix", type=GZIP, text=_packed(_matrix(page.matrix, first_lines), b""))
+    yield Block(id="bm-matrix", type=GZIP, text=_packed(_matrix(page.matrix, _first_lines(page.matrix)), b""))
     yield Block(id="bm-compare", type=GZIP, text=_packed(encode.array(_compared(comparison) for comparison in page.comparisons), b""))
     yield Block(id="bm-history", type=GZIP, text=_packed(_history(page.history), b""))
-    yield from _drawers(page, first_lines)
 
 
-def drawers(matrix: Matrix) -> Indices:
-    """The first line of each drawer; shape (drawers,)."""
+def _first_lines(matrix: Matrix) -> Indices:
+    """Of each drawer; shape (drawers,)."""
     rows_of_line = np.bincount(matrix.entries.line[matrix.rows.entry], minlength=len(matrix.lines))
     drawer = (np.cumsum(rows_of_line) - rows_of_line) // ROWS_OF_A_DRAWER
     return np.flatnonzero(np.diff(drawer, prepend=-1))
@@ -146,12 +153,12 @@ def _history(history: History) -> str:
     return encode.mapping(found)
 
 
-def _drawers(page: Page, first_lines: Indices) -> Iterator[Block]:
+def drawers(page: Page) -> Iterator[Block]:
     """Packed by two threads: compressing is a third of all the time that a large page takes."""
     with ThreadPoolExecutor(PACKERS) as packers:
         waiting: deque[Future[str]] = deque()
         number = itertools.count()
-        for content in _contents(page, first_lines):
+        for content in _contents(page, _first_lines(page.matrix)):
             waiting.append(packers.submit(_packed, *content))
             if len(waiting) > MOST_WAITING:
                 yield _drawer(next(number), waiting.popleft())

@@ -14,7 +14,7 @@ from reports.page import numbers
 from reports.page.assets import assets, live_assets
 from reports.page.forest import KINDS, ROWS, forest
 from reports.page.model import Line, Page
-from reports.page.payload import blocks
+from reports.page.payload import drawers, first_blocks
 from reports.page.totals_parts import parts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,7 +46,8 @@ def render(page: Page) -> Iterator[str]:
             page=page,
             forests=[forest(page, comparison) for comparison in page.comparisons],
             totals=parts(page),
-            blocks=blocks(page),
+            first_blocks=first_blocks(page),
+            drawers=drawers(page),
             assets=assets(),
             first_view="compare" if page.comparisons else "matrix",
             early=assets().early,

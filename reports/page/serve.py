@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import threading
 import time
+import urllib.parse
 import webbrowser
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -16,10 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from images.errors import UserError
-from matrix.store import INCOMING, MANIFEST, RESULTS, SAMPLES
+from matrix.store import INCOMING, MANIFEST, RESULTS, SAMPLES, is_abandoned
 from reports.load import load
 from reports.page.build import build
-from reports.page.collect import collect
+from reports.page.collect import Collected, collect
+from reports.page.model import Page
 from reports.page.render import render, render_live, write_page
 
 DEFAULT_PORT = 8750
@@ -31,6 +34,16 @@ REST_PER_SECOND = 5.0
 WATCHED = (MANIFEST, RESULTS, SAMPLES, "gate.json", f"{INCOMING}/*/{RESULTS}")
 
 Stamp = tuple[tuple[str, int, int], ...]
+
+
+class Standing(enum.StrEnum):
+    """How it stands with the runs of the page."""
+
+    RUNNING = "running"
+    """A command has one of them open, or has left what the page does not show yet."""
+    INTERRUPTED = "interrupted"
+    """No command has one open, and planned rows are missing."""
+    ENDED = "ended"
 
 
 class PortTaken(UserError):
@@ -71,23 +84,27 @@ class Maker:
         self._made: Stamp = ()
         self._next = 0.0
         self._version = 0
+        self._standing = Standing.RUNNING
         self._error = ""
 
     def make(self) -> None:
         """Now, whatever has changed."""
         began, stamp = self._clock(), stamp_of(self._runs)
-        page = build(collect(load(self._runs)), datetime.datetime.now().astimezone(), self._reference)
+        collected = collect(load(self._runs))
+        page = build(collected, datetime.datetime.now().astimezone(), self._reference)
         write_page(self.output, render(page))
         ended = self._clock()
-        self._made, self._error = stamp, ""
+        self._made, self._standing, self._error = stamp, standing_of(collected, page), ""
         self._version += 1
         self._next = ended + max(REST_SECONDS, REST_PER_SECOND * (ended - began))
 
     def state(self) -> dict[str, object]:
         """What there is now; starts making where that is due."""
-        if self._clock() >= self._next and stamp_of(self._runs) != self._made and self._lock.acquire(blocking=False):
+        is_old = stamp_of(self._runs) != self._made
+        if self._clock() >= self._next and is_old and self._lock.acquire(blocking=False):
             threading.Thread(target=self._make_aside, daemon=True).start()
-        return {"version": self._version, "making": self._lock.locked(), "error": self._error}
+        standing = Standing.RUNNING if is_old else self._standing
+        return {"version": self._version, "making": self._lock.locked(), "standing": standing, "error": self._error}
 
     def _make_aside(self) -> None:
         try:
@@ -100,10 +117,22 @@ class Maker:
             self._lock.release()
 
 
+def standing_of(collected: Collected, page: Page) -> Standing:
+    """Of the runs as they were read."""
+    if len(collected.abandoned) < len(page.sources):
+        return Standing.RUNNING
+    missing = any((source.progress.planned or 0) > source.progress.rows for source in page.sources)
+    return Standing.INTERRUPTED if missing else Standing.ENDED
+
+
 def stamp_of(runs: Sequence[Path]) -> Stamp:
-    """Of the files that a page is made from: (path, nanoseconds of the last change, bytes)."""
+    """Of the files that a page is made from: (path, nanoseconds of the last change, bytes); and of a run, whether a command has it open, since one
+    that is killed changes no file.
+    """
     found = []
     for run in runs:
+        if run.is_dir():
+            found.append((str(run), 0, int(is_abandoned(run))))
         for path in [found for name in WATCHED for found in sorted(run.glob(name))] if run.is_dir() else [run]:
             try:
                 facts = path.stat()
@@ -117,13 +146,14 @@ def handler(maker: Maker) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # A name that somebody else's page had made to point here is no name of this host.
+            path = urllib.parse.urlsplit(self.path).path
             if self.headers.get("Host", "").rpartition(":")[0] not in (ADDRESS, "localhost"):
                 self._answer(HTTPStatus.FORBIDDEN, "text/plain", b"only this host is served\n")
-            elif self.path == "/":
+            elif path == "/":
                 self._answer(HTTPStatus.OK, "text/html; charset=utf-8", render_live().encode())
-            elif self.path == "/report.html":
+            elif path == "/report.html":
                 self._answer(HTTPStatus.OK, "text/html; charset=utf-8", maker.output.read_bytes())
-            elif self.path == "/state":
+            elif path == "/state":
                 self._answer(HTTPStatus.OK, "application/json", json.dumps(maker.state()).encode())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is /, /report.html and /state\n")

@@ -81,6 +81,62 @@ def test_search_and_filters_leave_what_they_say_and_are_in_the_address(watched: 
     watched.assert_quiet()
 
 
+STATES = (
+    *(
+        "#compare",
+        "#compare?only=slower",
+        "#compare?pair=0&only=faster",
+        "#compare?pair=9",
+        "#totals",
+        "#sources",
+        "#history",
+        "#history?w=a&d=b",
+    ),
+    *("#matrix", "#matrix?q=00003", "#matrix?q=0000+inference", "#matrix?q=nothing+of+it", "#matrix?sort=c1+desc", "#matrix?sort=name+asc"),
+    *("#matrix?sort=c99+desc", "#matrix?sort=c1+sideways", "#matrix?metric=compile_seconds", "#matrix?metric=compile_seconds&q=00003"),
+    *("#matrix?over=cpu%402.11+inductor&q=00003&sort=c1+asc", "#matrix?backend=inductor&q=00003", "#matrix?image=cpu%402.11&sort=c1+desc"),
+    *("#matrix?backend=inductor&image=cpu%402.10&suite=timm&status=not+pass&warning=drift&metric=host_seconds&q=0", "#matrix?status=OOM"),
+    *("#matrix?metric=none&over=none&backend=none&image=none&suite=none&status=none&warning=none", "#cell", "#cell?w=none&d=none&c=none"),
+    *("#cell?w=micro%2Fworkload_00000&d=cpu+inference+float32+small&c=cpu%402.10+inductor", "#nowhere", "#nowhere?q=1", "#?q=1"),
+)
+
+
+@pytest.mark.parametrize("address", STATES)
+def test_a_link_with_any_state_opens_without_a_message(watched: Watched, page_file: Path, address: str) -> None:
+    """As the first thing that a browser opens, from another view, and between two others, which the library has no time to build."""
+    page = watched.open(page_file, address)
+    page.wait_for_timeout(100)
+    watched.visit("#totals")
+    page.evaluate("address => { location.hash = address }", address)
+    page.wait_for_timeout(100)
+    for other in ("#matrix?metric=compile_seconds&q=1", address, "#matrix?backend=inductor", address):
+        page.evaluate("address => { location.hash = address }", other)
+    page.wait_for_timeout(200)
+    watched.assert_quiet()
+
+
+def test_links_that_follow_each_other_at_once_end_with_what_the_last_one_says(watched: Watched, page_file: Path) -> None:
+    page = watched.open(page_file, "#matrix?metric=compile_seconds&q=00001")
+    for address in ("#matrix?backend=inductor&q=00002", "#matrix?sort=c1+desc", "#matrix?metric=host_seconds&q=00003&sort=c1+asc"):
+        page.evaluate("address => { location.hash = address }", address)
+    expect(page.locator(".tabulator-row .line-name b")).to_have_text(["timm/workload_00003"])
+    expect(page.locator('.tabulator-col[tabulator-field="c1"]')).to_have_attribute("aria-sort", "ascending")
+    watched.visit("#matrix")
+    expect(page.locator("#matrix-count")).to_contain_text("12 lines, 8 columns")
+    expect(page.locator('.tabulator-col[tabulator-field="c1"]')).to_have_attribute("aria-sort", "none")
+    watched.assert_quiet()
+
+
+def test_a_table_that_was_built_unseen_has_its_lines_when_it_is_shown(watched: Watched, page_file: Path) -> None:
+    page = watched.open(page_file, "#totals")
+    page.evaluate("location.hash = '#matrix'")
+    page.evaluate("location.hash = '#totals'")
+    page.wait_for_timeout(300)
+    watched.visit("#matrix")
+    expect(page.locator(".tabulator-row")).to_have_count(12)
+    watched.assert_quiet()
+
+
 def test_the_filter_by_warning_keeps_the_cells_that_have_it(watched: Watched, page_file: Path) -> None:
     page = watched.open(page_file, "#matrix")
     warning = page.locator("#filter-warning option").nth(1).get_attribute("value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from matrix.store import LOCK, open_run
 from reports.page import serve
 from tests.browser.watched import Watched, watching
 from tests.unit.test_reports import row, write
@@ -102,6 +104,66 @@ def test_a_reader_sees_what_is_new_in_the_view_they_were_in(served: Served, chro
         expect(inside.locator(".progress")).to_contain_text("2 of 3 rows")
         assert watched.messages == []
         assert all(url.startswith((f"http://{serve.ADDRESS}:{served.port}/", "data:")) for url in watched.requests)
+
+
+def test_a_link_with_a_state_opens_with_it_and_the_address_bar_follows_what_is_shown(served: Served, chromium: str) -> None:
+    write(served.rows, row("micro/second"))
+    served.maker.make()
+    with watching(chromium) as watched:
+        watched.context.set_offline(False)
+        page = watched.page
+        page.goto(f"http://{serve.ADDRESS}:{served.port}/#matrix?q=second")
+        inside = page.frame_locator("#page")
+        expect(inside.locator(".tabulator-row")).to_have_count(1)
+        expect(inside.locator("#filter-q")).to_have_value("second")
+        inside.locator("#filter-q").fill("first")
+        expect(page).to_have_url(re.compile(r"/#matrix\?q=first$"))
+        page.reload()
+        expect(inside.locator("#filter-q")).to_have_value("first")
+        expect(inside.locator(".tabulator-row .line-name b")).to_have_text(["micro/first"])
+        inside.locator(".tabulator-row a.entry").first.click()
+        expect(page).to_have_url(re.compile(r"/#cell\?w=micro%2Ffirst&"))
+        page.evaluate("location.hash = '#matrix?q=sec'")
+        expect(inside.locator(".tabulator-row .line-name b")).to_have_text(["micro/second"])
+        page.go_back()
+        expect(inside.locator("#cell-title")).to_have_text("micro/first")
+        expect(page).to_have_url(re.compile(r"/#cell\?w=micro%2Ffirst&"))
+        assert watched.messages == []
+
+
+def test_what_a_reader_was_looking_at_survives_that_the_page_is_made_anew(served: Served, chromium: str) -> None:
+    write(served.rows, *(row(f"micro/more_{number:02d}") for number in range(60)))
+    served.maker.make()
+    with watching(chromium) as watched:
+        watched.context.set_offline(False)
+        watched.page.goto(f"http://{serve.ADDRESS}:{served.port}/")
+        inside = watched.page.frame_locator("#page")
+        inside.locator("nav a[href='#matrix']").click()
+        inside.locator("#filter-q").fill("more")
+        expect(inside.locator("#matrix-count")).to_contain_text("60 of 61 lines")
+        inside.locator(".tabulator-tableholder").evaluate("holder => holder.scrollTo(0, 400)")
+        inside.locator("#filter-q").evaluate("field => field.setSelectionRange(2, 2)")
+        write(served.rows, row("micro/more_61"))
+        expect(inside.locator("#matrix-count")).to_contain_text("61 of 62 lines", timeout=30_000)
+        expect(inside.locator("#filter-q")).to_be_focused()
+        assert inside.locator("#filter-q").evaluate("field => field.selectionStart") == 2
+        assert inside.locator(".tabulator-tableholder").evaluate("holder => holder.scrollTop") == pytest.approx(400, abs=40)
+        assert watched.messages == []
+
+
+def test_a_run_that_has_ended_is_said_and_the_server_goes_on_answering(served: Served, chromium: str) -> None:
+    with watching(chromium) as watched:
+        watched.context.set_offline(False)
+        watched.page.goto(f"http://{serve.ADDRESS}:{served.port}/")
+        expect(watched.page.locator("#state")).to_contain_text("rows are missing")
+        (served.rows.parent / LOCK).touch()
+        with open_run(served.rows.parent):
+            write(served.rows, row("micro/second"), row("micro/third"))
+            expect(watched.page.locator("#state")).to_contain_text("Live: ", timeout=30_000)
+        expect(watched.page.locator("#state")).to_contain_text("The run has ended", timeout=30_000)
+        write(served.rows, row("micro/fourth"))
+        expect(watched.page.frame_locator("#page").locator("body")).to_contain_text("4 rows", timeout=30_000)
+        assert watched.messages == []
 
 
 def test_the_file_itself_asks_for_nothing(served: Served, watched: Watched) -> None:

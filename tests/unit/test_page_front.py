@@ -12,7 +12,9 @@ import pytest
 
 from reports.page import numbers
 from reports.page.assets import MODULES, STATIC, VENDOR, assets, joined, libraries
+from reports.page.render import render
 from reports.page.scale import of_amounts, of_ratios
+from tests.unit.page_runs import page_of, row, write_run
 
 
 def test_libraries_are_as_they_were_published() -> None:
@@ -27,6 +29,15 @@ def test_every_vendored_file_is_listed() -> None:
         {"vendor.toml"} | {library.license_file for library in libraries()} | {file for library in libraries() for file in library.files}
     )
     assert {path.name for path in VENDOR.iterdir()} == listed
+
+
+def test_the_script_comes_before_the_drawers_and_does_not_wait_for_them(tmp_path: Path) -> None:
+    """They are nearly all of a large file, and the first view needs none of them."""
+    text = "".join(render(page_of(write_run(tmp_path / "run", [row()]))))
+    script = text.index('<script type="module" async>')
+    for block in ("bm-page", "bm-matrix", "bm-compare", "bm-history"):
+        assert text.index(f'id="{block}"') < script, block
+    assert script < text.index('id="bm-drawer-0"')
 
 
 def test_every_script_and_style_of_ours_is_in_the_page() -> None:

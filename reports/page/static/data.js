@@ -6,8 +6,15 @@ const unpacked = new Map();
 
 /** A packed block: its JSON, and the numbers behind it. Decoded once. */
 export function unpack(id) {
-  if (!unpacked.has(id)) unpacked.set(id, decode(byId(id).textContent));
+  if (!unpacked.has(id)) unpacked.set(id, whole(id).then(decode));
   return unpacked.get(id);
+}
+
+/** Its text. This script runs while the browser still reads the drawers, which come after it; of one that has a neighbour all is there. */
+async function whole(id) {
+  if (document.readyState === "loading" && !byId(id)?.nextElementSibling)
+    await new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
+  return byId(id).textContent;
 }
 
 async function decode(text) {

@@ -1,16 +1,17 @@
 // Lines of a cell over runs. Points are set side by side in their order: runs come in bursts, and two images of one run at once.
 import { detail, findLine, page, unpack, word, workload } from "./data.js";
 import { byId, element } from "./dom.js";
-import { change, duration, ratio } from "./numbers.js";
+import { chartOf } from "./history_chart.js";
+import { stepSaid, stepWord } from "./history_marks.js";
+import { duration } from "./numbers.js";
 import { replace } from "./state.js";
 
-const COLOURS = ["--line1", "--line2", "--line3", "--line4", "--line5", "--line6"];
-const SHAPES = [[], [6, 4], [2, 3]];
 const LISTED = 400;
 
 let series = null;
 let chart = null;
 let line = null;
+let resized = () => {};
 let searched = "";
 
 export async function show(options) {
@@ -35,7 +36,13 @@ async function start() {
     if (lines.length && !lines.includes(line)) choose(lines[0]);
   });
   byId("history-line").addEventListener("change", (event) => choose(Number(event.target.value)));
-  addEventListener("resize", () => chart?.setSize({ width: byId("history-chart").clientWidth, height: 340 }));
+  new ResizeObserver(() => requestAnimationFrame(fit)).observe(byId("history-chart"));
+}
+
+/** What is written in the chart depends on its width. */
+function fit() {
+  const { clientWidth } = byId("history-chart");
+  if (chart && clientWidth && clientWidth !== chart.width) resized();
 }
 
 function choose(chosen) {
@@ -59,51 +66,48 @@ function list(query) {
   return lines;
 }
 
-function label(place) {
-  return [word(series.family, place), word(series.backend, place), word(series.options, place), word(series.clock, place), page.machines.length > 1 && series.machine[place] >= 0 ? `machine ${series.machine[place] + 1}` : ""]
-    .filter(Boolean)
-    .join(" ");
-}
-
-function colour(name) {
-  const probe = element("span", { class: "unseen" });
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
+/** Of series: what they have in common, and the name of each beside that. */
+function labels(places) {
+  const parts = places.map((place) => [
+    ...["family", "backend", "options", "clock"].map((name) => word(series[name], place)),
+    page.machines.length > 1 && series.machine[place] >= 0 ? `machine ${series.machine[place] + 1}` : "",
+  ]);
+  const isCommon = parts[0].map((part, index) => places.length > 1 && parts.every((other) => other[index] === part));
+  const text = (words) => words.filter(Boolean).join(" ");
+  return { common: text(parts[0].filter((_, index) => isCommon[index])), names: parts.map((words) => text(words.filter((_, index) => !isCommon[index]))) };
 }
 
 export function draw() {
   if (!series || line === null) return;
-  chart?.destroy();
   const places = series.line.flatMap((of, place) => (of === line ? [place] : []));
-  const steps = page.steps.filter((step) => places.includes(step.series));
   const used = page.points.map((_, point) => point).filter((point) => places.some((place) => series.seconds[place][point] !== null));
-  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  const steps = page.steps.filter((step) => places.includes(step.series));
+  const { common, names } = labels(places);
+  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  plot(places, names, used, steps);
+  numbers(places, names, used, steps);
+}
+
+function plot(places, names, used, steps) {
   // Of several series what is looked at is change: each is drawn over its own first point.
   const relative = places.length > 1;
-  const base = (place) => (relative ? series.seconds[place].find((value) => value !== null) : 1);
-  const pick = (values, place) => used.map((point) => (values[point] === null ? null : values[point] / base(place)));
-  const data = [used.map((_, index) => index)];
-  const shown = [{ label: "run", value: (_, index) => (index === null ? "" : heading(used[Math.round(index)])) }];
-  const bands = [];
-  places.forEach((place, index) => {
-    const stroke = colour(COLOURS[index % COLOURS.length]);
-    const first = data.length;
-    data.push(pick(series.seconds[place], place), pick(series.high[place], place), pick(series.low[place], place));
-    const dash = SHAPES[Math.floor(index / COLOURS.length) % SHAPES.length];
-    shown.push(
-      { label: label(place), stroke, width: 2, dash, spanGaps: true, points: { show: true, size: 7, fill: stroke }, value: (_, value) => (value === null ? "" : duration(value * base(place))) },
-      { label: "high", show: true, stroke: "transparent", points: { show: false } },
-      { label: "low", show: true, stroke: "transparent", points: { show: false } },
-    );
-    bands.push({ series: [first + 1, first + 2], fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.13)") });
-  });
+  const pick = (values) => used.map((point) => values[point]);
   const holder = byId("history-chart");
+  chart?.destroy();
   holder.replaceChildren();
-  chart = new uPlot(settings(holder.clientWidth || 800, used, shown, bands, steps, relative), data, holder);
-  numbers(places, used, steps);
+  chart = chartOf(holder, {
+    lines: places.map((place, index) => ({
+      label: names[index],
+      seconds: pick(series.seconds[place]),
+      low: pick(series.low[place]),
+      high: pick(series.high[place]),
+      base: relative ? series.seconds[place].find((value) => value !== null) : 1,
+    })),
+    points: used.map((point) => ({ name: page.points[point].label, day: page.points[point].at.slice(0, 10), heading: heading(point) })),
+    steps: steps.map((step) => ({ line: places.indexOf(step.series), point: used.indexOf(step.point), ratio: step.ratio })),
+    relative,
+  });
+  resized = () => plot(places, names, used, steps);
 }
 
 function heading(point) {
@@ -111,65 +115,17 @@ function heading(point) {
   return `${name}, ${at.slice(0, 16).replace("T", " ")}`;
 }
 
-function settings(width, used, shown, bands, steps, relative) {
-  const [ink, grid] = [colour("--soft"), colour("--line")];
-  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
-  return {
-    width,
-    height: 340,
-    series: shown,
-    bands,
-    // The bounds are drawn as bands, and are no series to a reader.
-    legend: { live: true, markers: { width: 2 } },
-    cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { range: (_, low, high) => [low - (high - low || high) * 0.08, high + (high - low || high) * 0.08] } },
-    axes: [
-      { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, splits: () => used.map((_, index) => index), values: (self, splits) => thinned(self, splits, used), size: 34 },
-      { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, size: 70, values: (_, splits) => splits.map((split) => (relative ? ratio(split, 3) : duration(split))) },
-    ],
-    hooks: { draw: [(self) => mark(self, steps, used)], ready: [(self) => hideBounds(self)] },
-  };
-}
-
-function thinned(self, splits, used) {
-  const every = Math.ceil((splits.length * 120) / self.width);
-  return splits.map((split, index) => (index % every ? "" : `${page.points[used[split]].label.slice(0, 18)}`));
-}
-
-function hideBounds(self) {
-  self.root.querySelectorAll(".u-legend .u-series").forEach((row, index) => (row.hidden = index > 0 && (index - 1) % 3 !== 0));
-}
-
-/** A step is a line between the points on both sides of it, with how much it was. */
-function mark(self, steps, used) {
-  const { ctx: context, bbox } = self;
-  context.save();
-  context.font = `${11 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
-  context.textAlign = "left";
-  const between = Map.groupBy(steps, (step) => (used.indexOf(step.before) + used.indexOf(step.point)) / 2);
-  for (const [place, here] of between) {
-    const x = self.valToPos(place, "x", true);
-    const step = here[0];
-    context.strokeStyle = context.fillStyle = colour(step.ratio > 1 ? "--worse" : "--better");
-    context.setLineDash([4, 3]);
-    context.lineWidth = 1.5 * devicePixelRatio;
-    context.beginPath();
-    context.moveTo(x, bbox.top);
-    context.lineTo(x, bbox.top + bbox.height);
-    context.stroke();
-    const text = `${step.ratio > 1 ? "▲" : "▼"} ${change(step.ratio)}${here.length > 1 ? ` and ${here.length - 1} more` : ""}`;
-    context.fillText(text, x + 5 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
-  }
-  context.restore();
-}
-
 /** The same as a table. */
-function numbers(places, used, steps) {
+function numbers(places, names, used, steps) {
   const began = new Map(steps.map((step) => [`${step.series} ${step.point}`, step]));
+  const stepAt = (place, point) => {
+    const step = began.get(`${place} ${point}`);
+    return step ? element("span", { class: `mark ${stepWord(step.ratio)}` }, stepSaid(step.ratio)) : "";
+  };
   const rows = used.map((point) =>
-    element("tr", {}, element("th", { scope: "row" }, heading(point)), places.map((place) => element("td", {}, duration(series.seconds[place][point]), began.has(`${place} ${point}`) ? element("span", { class: "mark warned" }, "step") : ""))),
+    element("tr", {}, element("th", { scope: "row" }, heading(point)), places.map((place) => element("td", {}, duration(series.seconds[place][point]), stepAt(place, point)))),
   );
   byId("history-values").replaceChildren(
-    element("table", { class: "table" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "image and run"), places.map((place) => element("th", { scope: "col" }, label(place))))), element("tbody", {}, rows)),
+    element("table", { class: "table" }, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "image and run"), names.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, rows)),
   );
 }

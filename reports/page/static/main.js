@@ -13,7 +13,8 @@ const VIEWS = { compare: showCompare, matrix: showMatrix, cell: showCell, totals
 const root = document.documentElement;
 let shown = null;
 
-function show() {
+/** Resolves when the view is there. */
+async function show() {
   const { view, options } = read();
   if (view === "main") return;
   const name = VIEWS[view] ? view : root.dataset.first;
@@ -25,10 +26,12 @@ function show() {
     if (link.dataset.viewLink === (name === "cell" ? "matrix" : name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  VIEWS[name](options);
-  if (!changed) return;
-  scrollTo(0, 0);
-  byId(`${name}-title`).focus({ preventScroll: true });
+  const there = VIEWS[name](options);
+  if (changed) {
+    scrollTo(0, 0);
+    byId(`${name}-title`).focus({ preventScroll: true });
+  }
+  await there;
 }
 
 startTheme(drawHistory);
@@ -36,5 +39,5 @@ startCopying();
 startFigures();
 startCompare();
 addEventListener("hashchange", show);
-show();
+await show();
 root.dataset.ready = "true";

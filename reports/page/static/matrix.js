@@ -11,23 +11,28 @@ const ENTRY_FILTERS = ["status", "warning"];
 const ANY_FAILURE = "not pass";
 const ROW_HEIGHT = 33;
 
+let started = false;
 let table = null;
 let options = {};
 let headings = "";
-let keep = new Uint8Array(lineCount).fill(1);
+let sorted;
+let left = null;
 let searched = null;
+let shown = Promise.resolve();
 
-/** Show it as an address says. */
+/** Show it as an address says; resolves when it is shown. */
 export function show(wanted) {
   options = { ...wanted };
-  if (!table) start();
+  if (!started) start();
   for (const field of byId("filters").elements) {
     if (!field.name && field.id !== "filter-q") continue;
     const value = options[field.name || "q"] ?? field.dataset.first ?? "";
     if (field.value !== value) field.value = value;
     if (field.tagName === "SELECT") field.classList.toggle("chosen", field.value !== (field.dataset.first ?? ""));
   }
-  update();
+  // One after the other: the library builds its table in a later turn, and may be asked for nothing and not be destroyed before.
+  shown = shown.then(update, update);
+  return shown;
 }
 
 function metric() {
@@ -40,6 +45,7 @@ function over() {
 }
 
 function start() {
+  started = true;
   prepare("metric", metrics.map((one) => [one.name, one.label]), metrics.find((one) => one.name === "device_seconds")?.name ?? metrics[0]?.name);
   prepare("over", [[EAGER, "its own eager"], ...columns.map((column) => [column.label, column.label])], page.reference === null ? EAGER : columns[page.reference].label);
   for (const name of [...LINE_FILTERS, ...COLUMN_FILTERS, ...ENTRY_FILTERS]) {
@@ -52,13 +58,11 @@ function start() {
   byId("filters").addEventListener("input", changed);
   byId("filters").addEventListener("reset", (event) => {
     event.preventDefault();
-    table.clearSort();
     replace("matrix", {});
     show({});
   });
-  byId("matrix-save").addEventListener("click", save);
+  byId("matrix-save").addEventListener("click", () => shown.then(save));
   byId("table").addEventListener("keydown", walk);
-  build();
 }
 
 function prepare(name, values, first) {
@@ -87,11 +91,13 @@ function chosenColumns() {
   );
 }
 
+/** Resolves when the table is there. */
 function build() {
   const chosen = chosenColumns();
   byId("table").classList.toggle("long-names", images.some((image) => image.name.length > 24));
   headings = heading();
-  const [field, direction] = (options.sort ?? "").split(" ");
+  left = null;
+  sorted = undefined;
   const height = Math.max(320, Math.min(innerHeight - byId("table").getBoundingClientRect().top - 90, ROW_HEIGHT * lineCount + 90));
   table = new Tabulator(byId("table"), {
     data: Array.from({ length: lineCount }, (_, line) => ({ id: line, line })),
@@ -102,24 +108,40 @@ function build() {
     renderVerticalBuffer: 120,
     columnHeaderSortMulti: false,
     placeholder: lineCount ? "No line is left by these filters." : "There are no rows.",
-    initialSort: field && chosenField(field, chosen) ? [{ column: field, dir: direction }] : [],
+    initialSort: sorters(chosen),
     keybindings: false,
     // The library asks each row that it adds how high it is, and the browser lays all out anew to answer; all are as high.
     rowFormatter: (row) => Object.defineProperty(row.getElement(), "offsetHeight", { value: ROW_HEIGHT, configurable: true }),
     columnDefaults: { resizable: false },
   });
-  table.on("tableBuilt", () => {
-    table.built = true;
-    repair();
-    filter();
-  });
-  table.on("dataSorted", (sorters) => {
-    if (!table.built) return;
-    const sort = sorters.length ? `${sorters[0].field} ${sorters[0].dir}` : undefined;
-    if (sort === options.sort) return;
-    options.sort = sort;
-    replace("matrix", options);
-  });
+  return new Promise((resolve) =>
+    table.on("tableBuilt", () => {
+      sorted = sortOf(table.getSorters());
+      table.on("dataSorted", follow);
+      repair();
+      resolve();
+    }),
+  );
+}
+
+/** A reader has sorted it: into the address. */
+function follow(sorters) {
+  const sort = sortOf(sorters);
+  if (sort === sorted) return;
+  sorted = sort;
+  if (sort === options.sort) return;
+  options.sort = sort;
+  replace("matrix", options);
+}
+
+function sortOf(sorters) {
+  return sorters.length ? `${sorters[0].field} ${sorters[0].dir}` : undefined;
+}
+
+/** What an address says of the order, where it is an order of what is shown. */
+function sorters(chosen) {
+  const [column, dir] = (options.sort ?? "").split(" ");
+  return (column === "name" || chosen.some((one) => column === `c${one}`)) && ["asc", "desc"].includes(dir) ? [{ column, dir }] : [];
 }
 
 /** The library's roles where they are none, or not allowed there. */
@@ -135,21 +157,23 @@ function repair() {
   grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
 }
 
-function chosenField(field, chosen) {
-  return field === "name" || chosen.some((column) => field === `c${column}`);
-}
-
 function heading() {
   return JSON.stringify([metric()?.name, over(), options.backend, options.image]);
 }
 
-function update() {
+async function update() {
   if (headings !== heading()) {
-    table.destroy();
-    build();
-  } else if (table.built) {
-    filter();
+    table?.destroy();
+    await build();
   }
+  if (sorted !== options.sort) sort();
+  filter();
+}
+
+function sort() {
+  const wanted = sorters(chosenColumns());
+  if (wanted.length) table.setSort(wanted);
+  else if (sorted) table.clearSort();
 }
 
 function filter() {
@@ -158,19 +182,27 @@ function filter() {
   const chosen = chosenColumns();
   const wanted = LINE_FILTERS.filter((name) => options[name]);
   const byEntry = options.status || options.warning;
-  let left = 0;
-  keep = new Uint8Array(lineCount);
+  const kept = new Set();
   for (let line = 0; line < lineCount; line++) {
-    const kept =
+    const fitting =
       query.every((text) => searched[line].includes(text)) &&
       wanted.every((name) => axis(name, line) === options[name]) &&
       (!byEntry || chosen.some((column) => fits(entryAt(line, column))));
-    keep[line] = kept ? 1 : 0;
-    left += kept ? 1 : 0;
+    if (fitting) kept.add(line);
   }
-  if (left === lineCount) table.clearFilter();
-  else table.setFilter((row) => keep[row.line] === 1);
-  byId("matrix-count").textContent = `${left === lineCount ? count(left) : `${count(left)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}${common() ? `, all ${common()}` : ""}`;
+  leave(kept);
+  byId("matrix-count").textContent = `${kept.size === lineCount ? count(lineCount) : `${count(kept.size)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}${common() ? `, all ${common()}` : ""}`;
+}
+
+/** The lines that are left. The library draws all anew for each filter that it is given, so that it is given none that changes nothing. */
+function leave(kept) {
+  const now = kept.size === lineCount ? null : kept;
+  const same = now === left || (now && left && now.size === left.size && now.isSubsetOf(left));
+  // A table that was built while another view was shown has no rows yet.
+  if (same && (!kept.size || byId("table").querySelector(".tabulator-row"))) return;
+  left = now;
+  if (now) table.setFilter((row) => now.has(row.line));
+  else table.clearFilter();
 }
 
 function fits(entry) {

@@ -1,5 +1,5 @@
 // What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
-import { brief, columnBackend, columns, detail, entries, entryAt, images, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { brief, columnBackend, columns, detail, entries, entryAt, images, lineCount, named, number, page, passed, status, warnings, workload } from "./data.js";
 import { element } from "./dom.js";
 import { byUnit, known, ratio } from "./numbers.js";
 import { address } from "./state.js";
@@ -89,11 +89,16 @@ function sorter(title) {
 
 /** Columns of the table: the line, then image by image its backends. */
 export function definitions(metric, over, chosen) {
-  const compare = (column) => (a, b, first, second, _column, direction) => {
-    const [one, other] = [first, second].map((row) => sortKey(metric, row.getData().line, column, over));
-    // What has no number comes last, whichever way it is sorted.
-    if (one === null || other === null) return one === other ? 0 : (one === null) === (direction === "asc") ? 1 : -1;
-    return one - other;
+  const compare = (column) => {
+    // Asked for many times a line: after every filter the library sorts again.
+    let keys = null;
+    return (a, b, first, second, _column, direction) => {
+      keys ??= Array.from({ length: lineCount }, (_, line) => sortKey(metric, line, column, over));
+      const [one, other] = [keys[first.getData().line], keys[second.getData().line]];
+      // What has no number comes last, whichever way it is sorted.
+      if (one === null || other === null) return one === other ? 0 : (one === null) === (direction === "asc") ? 1 : -1;
+      return one - other;
+    };
   };
   const leaf = (column) => ({
     title: columnBackend(columns[column]),

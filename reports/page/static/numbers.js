@@ -31,6 +31,19 @@ export function duration(value) {
   return minutes < 120 ? `${minutes}${THIN}min` : `${Math.floor(minutes / 60)}${THIN}h${THIN}${String(minutes % 60).padStart(2, "0")}${THIN}min`;
 }
 
+/** How many digits behind the point tell numbers apart that are steps of an axis. */
+export function digits(step) {
+  let found = 0;
+  while (found < 9 && Math.abs(step * 10 ** found - Math.round(step * 10 ** found)) > 1e-6) found++;
+  return found;
+}
+
+/** Of an axis whose numbers are a step apart: all in the unit of the largest. */
+export function durations(values, step) {
+  const [scale, unit] = SECONDS.find(([scale]) => Math.max(...values) >= 0.9995 * scale) ?? SECONDS.at(-1);
+  return values.map((value) => (value / scale).toFixed(digits(step / scale)) + THIN + unit);
+}
+
 export function joules(value) {
   return known(value) ? scaled(value, JOULES) : "";
 }
