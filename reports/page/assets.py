@@ -20,6 +20,7 @@ MODULES = (
     *("dom.js", "state.js", "numbers.js", "copy.js", "figures.js", "theme.js", "data.js"),
     *(
         "scale.js",
+        "ticks.js",
         "matrix_columns.js",
         "matrix.js",
         "samples.js",

@@ -15,6 +15,7 @@ from reports.page.assets import assets, live_assets
 from reports.page.forest import KINDS, ROWS, forest
 from reports.page.model import Line, Page
 from reports.page.payload import blocks
+from reports.page.ticks import labelled
 from reports.page.totals_parts import parts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -78,7 +79,7 @@ def make_environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update({function.__name__: function for function in FILTERS})
-    environment.filters["status_look"] = status_look
+    environment.filters |= {"status_look": status_look, "labelled": labelled}
     environment.globals.update(kinds=KINDS, forest_rows=ROWS)
     return environment
 

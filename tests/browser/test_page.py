@@ -321,3 +321,33 @@ def test_numbers_of_the_script_are_those_of_the_page(watched: Watched, page_file
         values = [round(value) for value in values] if name in {"size", "count"} else values
         found = watched.page.evaluate(f"values => {{ {source}\nreturn values.map((value) => {name}(value)); }}", values)
         assert found == [getattr(numbers, name)(value) for value in values], name
+
+
+def test_no_two_ticks_of_the_script_s_axes_read_the_same(watched: Watched) -> None:
+    modules = [(STATIC / name).read_text() for name in ("numbers.js", "scale.js", "ticks.js")]
+    source = "\n".join(re.sub(r"^export |^import .*$", "", text, flags=re.MULTILINE) for text in modules)
+    watched.page.goto("about:blank")
+    ranges = [
+        [1, 1],
+        [1, 1.00001],
+        [1, 1.01],
+        [0.999, 1.001],
+        [0.5, 3],
+        [0, 0],
+        [1e-9, 1.1e-9],
+        [1e-3, 1.0001e-3],
+        [118, 125],
+        [130, 140],
+        [7100, 7300],
+        [1, 9e9],
+    ]
+    for unit in ("seconds", "ratio"):
+        for low, high in ranges:
+            script = f"(values) => {{ {source}\nreturn texts(linear(...range(values), 0, 100).ticks(6), '{unit}'); }}"
+            found = watched.page.evaluate(script, [low, high])
+            assert len(set(found)) == len(found) >= 3, (low, high, found)
+    assert watched.page.evaluate(f"() => {{ {source}\nreturn texts([1, 1.005, 1.01], 'ratio'); }}") == [
+        "1.000\u00d7",
+        "1.005\u00d7",
+        "1.010\u00d7",
+    ]
