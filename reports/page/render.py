@@ -10,10 +10,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from reports.gate.wording import plain
 from reports.page import numbers
 from reports.page.assets import assets, live_assets
 from reports.page.forest import KINDS, ROWS, forest
 from reports.page.model import Line, Page
+from reports.page.names import heads, middle
 from reports.page.payload import blocks
 from reports.page.ticks import labelled
 from reports.page.totals_parts import parts
@@ -22,6 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (
     *(numbers.ratio, numbers.change, numbers.duration, numbers.joules, numbers.size),
     *(numbers.share, numbers.error, numbers.count),
+    *(plain, middle, heads, labelled),
 )
 FAILED = "failed"
 """How statuses look that are no pass: red, with a cross and the word."""
@@ -79,7 +82,7 @@ def make_environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update({function.__name__: function for function in FILTERS})
-    environment.filters |= {"status_look": status_look, "labelled": labelled}
+    environment.filters["status_look"] = status_look
     environment.globals.update(kinds=KINDS, forest_rows=ROWS)
     return environment
 
