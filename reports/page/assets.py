@@ -22,6 +22,7 @@ MODULES = (
         "scale.js",
         "ticks.js",
         "matrix_columns.js",
+        "matrix_legend.js",
         "matrix.js",
         "samples.js",
         "charts.js",
