@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as xml
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -246,6 +247,17 @@ def test_figures_and_the_matrix_are_saved(watched: Watched, page_file: Path) -> 
     assert watched.messages == []
 
 
+def test_a_saved_forest_plot_has_the_cells_without_a_ratio_too(watched: Watched, gated_file: Path) -> None:
+    page = watched.open(gated_file)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save forest-0 as SVG").click()
+    texts = [text.text for text in xml.fromstring(Path(download.value.path()).read_text()).iter("{http://www.w3.org/2000/svg}text")]
+    for name in page.locator(".forest tbody th b").all_inner_texts():
+        assert any(str(text).startswith(name) for text in texts), name
+    assert page.locator("[data-instead]").all_inner_texts() == [text for text in texts if text == "no ratio"] == ["no ratio"]
+    watched.assert_quiet()
+
+
 def test_without_scripts_what_is_not_pass_is_a_table(chromium: str, page_file: Path) -> None:
     with watching(chromium, java_script_enabled=False) as watched:
         watched.page.goto(page_file.as_uri())
@@ -327,7 +339,7 @@ def test_no_two_ticks_of_the_script_s_axes_read_the_same(watched: Watched) -> No
     modules = [(STATIC / name).read_text() for name in ("numbers.js", "scale.js", "ticks.js")]
     source = "\n".join(re.sub(r"^export |^import .*$", "", text, flags=re.MULTILINE) for text in modules)
     watched.page.goto("about:blank")
-    ranges = [
+    ranges: list[list[float]] = [
         [1, 1],
         [1, 1.00001],
         [1, 1.01],
