@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.records import Row
+from harness.records import Row, Status
 from reports.gate.outputs.as_json import to_json
 from reports.gate.procedure import Verdict
 from reports.gate.report import Change, Decision, Side
@@ -123,5 +123,5 @@ def _long_rows(image: str, launch: int) -> Iterator[Row]:
     for number, backend in enumerate((LONG, f"{LONG}2")):
         about = {**axes, "backend": backend, "options": LONG, "compilation_latency": 1.0 + number, "evidence": LONG, "log": LONG}
         yield small_row(f"{LONG}/a", **about, cell=f"a{number}", warnings=LONG, mode=LONG)
-        yield small_row(f"{LONG}/b", **about, cell=f"b{number}", status=f"crash:{LONG}", reason=LONG, speedup=None, mode=f"{LONG}2")
+        yield small_row(f"{LONG}/b", **about, cell=f"b{number}", status=Status.crash("SIGSEGV"), reason=LONG, speedup=None, mode=f"{LONG}2")
         yield small_row(f"{LONG}/c", **about, cell=f"c{number}", mode=f"{LONG}2")

@@ -12,6 +12,7 @@ const ENTRY_FILTERS = ["status", "warning"];
 const ANY_FAILURE = "not pass";
 const ROW_HEIGHT = 33;
 
+let started = false;
 let table = null;
 let options = {};
 let headings = "";
@@ -21,7 +22,7 @@ let searched = null;
 /** Show it as an address says. */
 export function show(wanted) {
   options = { ...wanted };
-  if (!table) start();
+  if (!started) start();
   for (const field of byId("filters").elements) {
     if (!field.name && field.id !== "filter-q") continue;
     const value = options[field.name || "q"] ?? field.dataset.first ?? "";
@@ -41,6 +42,7 @@ function over() {
 }
 
 function start() {
+  started = true;
   prepare("metric", metrics.map((one) => [one.name, one.label]), metrics.find((one) => one.name === "device_seconds")?.name ?? metrics[0]?.name);
   prepare("over", [[EAGER, "its own eager"], ...columns.map((column) => [column.label, column.label])], page.reference === null ? EAGER : columns[page.reference].label);
   for (const name of [...LINE_FILTERS, ...COLUMN_FILTERS, ...ENTRY_FILTERS]) {
@@ -59,7 +61,6 @@ function start() {
   });
   byId("matrix-save").addEventListener("click", save);
   byId("table").addEventListener("keydown", walk);
-  build();
 }
 
 function prepare(name, values, first) {
@@ -110,7 +111,10 @@ function build() {
     rowFormatter: (row) => Object.defineProperty(row.getElement(), "offsetHeight", { value: ROW_HEIGHT, configurable: true }),
     columnDefaults: { resizable: false },
   });
+  const made = table;
   table.on("tableBuilt", () => {
+    // One that another has taken the place of says so all the same.
+    if (table !== made) return;
     table.built = true;
     repair();
     filter();
@@ -147,7 +151,7 @@ function heading() {
 
 function update() {
   if (headings !== heading()) {
-    table.destroy();
+    table?.destroy();
     build();
   } else if (table.built) {
     filter();

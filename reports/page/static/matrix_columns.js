@@ -40,6 +40,8 @@ function quotient(metric, reference, value) {
   return metric.better === "lower" ? reference / value : value / reference;
 }
 
+// Calls until compiling pays may be a million times as many: a cell has room for a number and its unit, and no room for that.
+const MOST = 999;
 const STEPS = [1.02, 1.1, 1.25, 1.5, 2];
 
 /** The class of a colour: up1 to up5, down1 to down5, or none within 2 %. */
@@ -79,7 +81,7 @@ export function shown(metric, line, column, over) {
   const [mark, look] = state === "pass" && marks.length ? ["!", "warned"] : sign(state);
   const times = state === "pass" ? better(metric, entry, line, over) : null;
   const value = byUnit[metric.unit](number(metric.name, entry));
-  const [first, second] = state !== "pass" ? [state, ""] : known(times) && times > 0 ? [ratio(times), value] : [value || "pass", ""];
+  const [first, second] = state !== "pass" ? [state, ""] : known(times) && times > 0 ? [times > MOST ? `>${ratio(MOST)}` : ratio(times), value] : [value || "pass", ""];
   const said = [`${workload(line)}, ${columns[column].label}: ${first}`, second, state === "pass" ? "pass" : "", ...marks].filter(Boolean).join(", ");
   return element(
     "a",
