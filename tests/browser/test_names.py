@@ -24,6 +24,11 @@ CUT_OFF = """() => [...document.querySelectorAll(".tabulator-row .entry:not(.wro
 })"""
 """Numbers that are not wholly in their cells."""
 
+ONE_LINE = """() => [...document.querySelectorAll(".top nav a")].every((word) => {
+  const range = document.createRange();
+  range.selectNodeContents(word);
+  return range.getBoundingClientRect().height < 30;
+})"""
 FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 
 
@@ -103,6 +108,7 @@ def test_no_name_makes_the_page_wider_than_its_window(watched: Watched, long_fil
             expect(page.locator("#cell .panel").first).to_be_visible()
         opened(page)
         assert page.evaluate(FITS), f"{view.partition('?')[0]} scrolls sideways, not its tables"
+        assert page.evaluate(ONE_LINE), "words of the bar at the top are not broken"
     watched.visit("#compare")
     for pair in range(page.locator("#pair option").count()):
         page.select_option("#pair", str(pair))

@@ -251,10 +251,15 @@ def test_a_saved_forest_plot_has_the_cells_without_a_ratio_too(watched: Watched,
     page = watched.open(gated_file)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save forest-0 as SVG").click()
-    texts = [text.text for text in xml.fromstring(Path(download.value.path()).read_text()).iter("{http://www.w3.org/2000/svg}text")]
+    figure = xml.fromstring(Path(download.value.path()).read_text())
+    texts = [text.text for text in figure.iter("{http://www.w3.org/2000/svg}text")]
     for name in page.locator(".forest tbody th b").all_inner_texts():
         assert any(str(text).startswith(name) for text in texts), name
     assert page.locator("[data-instead]").all_inner_texts() == [text for text in texts if text == "no ratio"] == ["no ratio"]
+    parts = list(figure.findall("{http://www.w3.org/2000/svg}svg"))
+    assert len(parts) == 5, "the axis, and four rows under it"
+    for part in parts:
+        assert [part.get("width"), part.get("height")] == str(part.get("viewBox")).split()[2:], "none is scaled: a ratio is under its tick"
     watched.assert_quiet()
 
 

@@ -64,9 +64,10 @@ function written(node, shown) {
 function stacked(table) {
   const names = 420;
   const rows = [...table.querySelectorAll("tr")].filter((row) => row.querySelector("svg, [data-instead]") && !row.hidden);
-  const first = table.querySelector("svg").viewBox.baseVal;
-  const height = first.height;
-  const whole = drawing("svg", { viewBox: `0 0 ${names + first.width + 12} ${rows.length * height + 12}` });
+  // All are as wide; the axis is not as high as the rows, and what is squeezed into another's height is no more under its ticks.
+  const boxes = rows.flatMap((row) => row.querySelector("svg")?.viewBox.baseVal ?? []);
+  const [width, height] = [boxes[0].width, Math.max(...boxes.map((box) => box.height))];
+  const whole = drawing("svg", { viewBox: `0 0 ${names + width + 12} ${rows.length * height + 12}` });
   rows.forEach((row, index) => {
     const label = row.querySelector("[data-name]");
     const place = (index + 0.65) * height + 6;
@@ -76,7 +77,7 @@ function stacked(table) {
     const copy = part.cloneNode(true);
     const originals = [...part.querySelectorAll("*")];
     [...copy.querySelectorAll("*")].forEach((node, place) => written(node, originals[place]));
-    for (const [name, value] of Object.entries({ x: names, y: index * height + 6, width: first.width, height })) copy.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ x: names, y: index * height + 6, width, height: part.viewBox.baseVal.height })) copy.setAttribute(name, value);
     whole.append(copy);
   });
   return whole;
