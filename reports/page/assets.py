@@ -20,7 +20,9 @@ MODULES = (
     *("dom.js", "state.js", "numbers.js", "copy.js", "figures.js", "theme.js", "data.js"),
     *(
         "scale.js",
+        "ticks.js",
         "matrix_columns.js",
+        "matrix_legend.js",
         "matrix.js",
         "samples.js",
         "charts.js",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.records import Status
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, Finding
 from reports.page.model import Compared, Comparison, Page
@@ -51,6 +52,21 @@ class Row:
     metric: str
     """That ``kind`` is said of; empty where nothing is."""
     report: CellReport
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it has a ratio of time."""
+        return self.time is not None and self.time.ratio is not None
+
+    @property
+    def instead(self) -> str:
+        """What is said in a ratio's place."""
+        baseline, candidate = self.report.baseline_status, self.report.candidate_status
+        if not baseline and not candidate:
+            return "not measured"
+        if baseline == candidate == Status.PASS:
+            return "no ratio"
+        return f"{baseline or 'absent'} → {candidate or 'absent'}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reports.gate.report import CellReport, Change
 from reports.load import Quarantined
+from reports.page.metrics import METRICS, Metric
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -132,41 +133,6 @@ class Line:
         words += [f"batch={self.batch_size}"] if self.batch_size is not None else []
         words += [f"({self.number})"] if self.number > 1 else []
         return " ".join(words)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One number of an entry that the matrix can show."""
-
-    name: str
-    """Key of ``Entries.numbers``; bounds, where there are some, are ``<name>_low`` and ``<name>_high``."""
-    label: str
-    unit: str
-    """``ratio``, ``seconds``, ``bytes``, ``joules``, ``share``, ``error``, ``calls`` or ``count``."""
-    better: str
-    """``higher``, ``lower``, or empty where neither is."""
-
-
-METRICS: tuple[Metric, ...] = (
-    Metric(name="speedup", label="speedup over eager, host time", unit="ratio", better="higher"),
-    Metric(name="device_speedup", label="speedup over eager, device time", unit="ratio", better="higher"),
-    Metric(name="host_seconds", label="host time", unit="seconds", better="lower"),
-    Metric(name="device_seconds", label="device time", unit="seconds", better="lower"),
-    Metric(name="eager_host_seconds", label="eager's host time", unit="seconds", better="lower"),
-    Metric(name="eager_device_seconds", label="eager's device time", unit="seconds", better="lower"),
-    Metric(name="compile_seconds", label="compile time, empty caches", unit="seconds", better="lower"),
-    Metric(name="warm_compile_seconds", label="compile time, warm caches", unit="seconds", better="lower"),
-    Metric(name="peak_bytes", label="peak memory", unit="bytes", better="lower"),
-    Metric(name="memory_ratio", label="peak memory, eager's over its own", unit="ratio", better="higher"),
-    Metric(name="joules", label="energy of a call", unit="joules", better="lower"),
-    Metric(name="limit_share", label="share of the roofline", unit="share", better="higher"),
-    Metric(name="error", label="error against float64", unit="error", better="lower"),
-    Metric(name="break_even_calls", label="calls until compiling pays", unit="calls", better="lower"),
-    Metric(name="graph_breaks", label="graph breaks", unit="count", better="lower"),
-    Metric(name="spread", label="spread of the launches", unit="share", better="lower"),
-    Metric(name="image_bytes", label="size of the image", unit="bytes", better="lower"),
-    Metric(name="image_compressed_bytes", label="size of the image, compressed", unit="bytes", better="lower"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)

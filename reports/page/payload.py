@@ -25,6 +25,7 @@ from reports.gate.report import CellReport, Finding
 from reports.page import encode
 from reports.page.columns import floats_of, words_of
 from reports.page.model import Comparison, History, Indices, Matrix, Page, Samples, Words
+from reports.page.names import heads
 
 SCHEMA = 1
 PACKERS = 2
@@ -33,6 +34,8 @@ MOST_WAITING = 16
 ROWS_OF_A_DRAWER = 200
 """About as many: lines are not divided."""
 REASON_CHARACTERS = 200
+HEAD_CHARACTERS = 32
+"""Two lines of a narrow column."""
 TIMES = ("latency", "image_time")
 """Metrics of which a cell has one."""
 JSON, GZIP = "application/json", "application/gzip+base64"
@@ -81,11 +84,22 @@ def _about(page: Page) -> str:
     }
     found["samples_one_in"] = encode.plain(page.matrix.samples.one_in)
     found["columns"] = encode.plain(page.matrix.columns)
+    found["heads"] = encode.plain({"images": image_heads(page), "columns": column_heads(page)})
     found["comparisons"] = encode.array(encode.without(comparison, "cells") for comparison in page.comparisons)
     found["points"], found["steps"] = encode.plain(page.history.points), encode.plain(page.history.steps)
     found["step_differences"] = encode.plain(page.history.differences)
     found["history_note"] = encode.plain(page.history.note)
     return encode.mapping(found)
+
+
+def image_heads(page: Page) -> tuple[str, ...]:
+    """Of the matrix: what tells images apart, by image."""
+    return heads([image.name for image in page.images], HEAD_CHARACTERS)
+
+
+def column_heads(page: Page) -> tuple[str, ...]:
+    """What tells the columns of one image apart, by column: the same backend has the same head in all images."""
+    return heads([f"{column.backend} {column.options}".strip() for column in page.matrix.columns], HEAD_CHARACTERS)
 
 
 def _matrix(matrix: Matrix, first_lines: Indices) -> str:

@@ -10,17 +10,21 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from reports.gate.wording import plain
 from reports.page import numbers
 from reports.page.assets import assets, live_assets
 from reports.page.forest import KINDS, ROWS, forest
 from reports.page.model import Line, Page
+from reports.page.names import heads, middle
 from reports.page.payload import drawers, first_blocks
+from reports.page.ticks import labelled
 from reports.page.totals_parts import parts
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (
     *(numbers.ratio, numbers.change, numbers.duration, numbers.joules, numbers.size),
     *(numbers.share, numbers.error, numbers.count, numbers.counted),
+    *(plain, middle, heads, labelled),
 )
 FAILED = "failed"
 """How statuses look that are no pass: red, with a cross and the word."""

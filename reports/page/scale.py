@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 RATIO_TICKS = (1.005, 1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Ratios that an axis may name, and their inverses."""
-TICKS_PER_SIDE = 3
+APART = 0.25
+"""Of the way from 1 to an end: what the text of a tick needs."""
 NARROWEST, WIDEST = 1.03, 100.0
 """Ends of an axis of ratios: noise of half a percent is not drawn as large as the page, and one absurd ratio does not hide all others."""
 DIGITS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0), tuple(1 + step / 10 for step in range(90)))
@@ -47,13 +48,12 @@ def of_ratios(values: Iterable[float | None], start: float, end: float) -> Axis:
     """Symmetric about 1, and holding these ratios within reason."""
     farthest = max((abs(math.log(value)) for value in values if value is not None and 0 < value < math.inf), default=0.0)
     high = min(max(math.exp(farthest * ROOM), NARROWEST), WIDEST)
-    inside = [tick for tick in RATIO_TICKS if tick <= high]
-    step = math.ceil(len(inside) / TICKS_PER_SIDE)
+    chosen = [1.0]
     # From the outside in: how far an axis goes is what a reader asks first.
-    chosen = sorted(inside[::-1][::step][:TICKS_PER_SIDE])
-    # A tick too near to 1 would be written over it.
-    chosen = [tick for tick in chosen if math.log(tick) > 0.15 * math.log(high)]
-    return Axis(low=1 / high, high=high, start=start, end=end, named=(*(1 / tick for tick in reversed(chosen)), 1.0, *chosen))
+    for tick in reversed(RATIO_TICKS):
+        if tick <= high and all(abs(math.log(tick / other)) > APART * math.log(high) for other in chosen):
+            chosen.append(tick)
+    return Axis(low=1 / high, high=high, start=start, end=end, named=tuple(sorted({*chosen, *(1 / tick for tick in chosen)})))
 
 
 def of_amounts(values: Iterable[float], start: float, end: float) -> Axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as xml
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -302,6 +303,22 @@ def test_figures_and_the_matrix_are_saved(watched: Watched, page_file: Path) -> 
     assert watched.messages == []
 
 
+def test_a_saved_forest_plot_has_the_cells_without_a_ratio_too(watched: Watched, gated_file: Path) -> None:
+    page = watched.open(gated_file)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save forest-0 as SVG").click()
+    figure = xml.fromstring(Path(download.value.path()).read_text())
+    texts = [text.text for text in figure.iter("{http://www.w3.org/2000/svg}text")]
+    for name in page.locator(".forest tbody th b").all_inner_texts():
+        assert any(str(text).startswith(name) for text in texts), name
+    assert page.locator("[data-instead]").all_inner_texts() == [text for text in texts if text == "no ratio"] == ["no ratio"]
+    parts = list(figure.findall("{http://www.w3.org/2000/svg}svg"))
+    assert len(parts) == 5, "the axis, and four rows under it"
+    for part in parts:
+        assert [part.get("width"), part.get("height")] == str(part.get("viewBox")).split()[2:], "none is scaled: a ratio is under its tick"
+    watched.assert_quiet()
+
+
 def test_without_scripts_what_is_not_pass_is_a_table(chromium: str, page_file: Path) -> None:
     with watching(chromium, java_script_enabled=False) as watched:
         watched.page.goto(page_file.as_uri())
@@ -377,3 +394,33 @@ def test_numbers_of_the_script_are_those_of_the_page(watched: Watched, page_file
         values = [round(value) for value in values] if name in {"size", "count"} else values
         found = watched.page.evaluate(f"values => {{ {source}\nreturn values.map((value) => {name}(value)); }}", values)
         assert found == [getattr(numbers, name)(value) for value in values], name
+
+
+def test_no_two_ticks_of_the_script_s_axes_read_the_same(watched: Watched) -> None:
+    modules = [(STATIC / name).read_text() for name in ("numbers.js", "scale.js", "ticks.js")]
+    source = "\n".join(re.sub(r"^export |^import .*$", "", text, flags=re.MULTILINE) for text in modules)
+    watched.page.goto("about:blank")
+    ranges: list[list[float]] = [
+        [1, 1],
+        [1, 1.00001],
+        [1, 1.01],
+        [0.999, 1.001],
+        [0.5, 3],
+        [0, 0],
+        [1e-9, 1.1e-9],
+        [1e-3, 1.0001e-3],
+        [118, 125],
+        [130, 140],
+        [7100, 7300],
+        [1, 9e9],
+    ]
+    for unit in ("seconds", "ratio"):
+        for low, high in ranges:
+            script = f"(values) => {{ {source}\nreturn texts(linear(...range(values), 0, 100).ticks(6), '{unit}'); }}"
+            found = watched.page.evaluate(script, [low, high])
+            assert len(set(found)) == len(found) >= 3, (low, high, found)
+    assert watched.page.evaluate(f"() => {{ {source}\nreturn texts([1, 1.005, 1.01], 'ratio'); }}") == [
+        "1.000\u00d7",
+        "1.005\u00d7",
+        "1.010\u00d7",
+    ]

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from harness.records import Status, Warn
-from reports.page.model import METRICS, Page
+from reports.page.metrics import METRICS
+from reports.page.model import Page
 from tests.benchmarks.page_data import Shape
 from tests.benchmarks.page_data import write_run as write_made_up
 from tests.unit.page_runs import failed, manifest_of, page_of, row, texts, write_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import math
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from reports.page import numbers
 from reports.page.assets import MODULES, STATIC, VENDOR, assets, joined, libraries
 from reports.page.render import render
 from reports.page.scale import of_amounts, of_ratios
+from reports.page.ticks import labelled
 from tests.unit.page_runs import page_of, row, write_run
 
 
@@ -139,3 +141,35 @@ def test_an_axis_of_amounts_has_ticks_and_holds_all(values: list[float]) -> None
     assert all(axis.holds(value) for value in values)
     assert 2 <= len(axis.named) <= 8
     assert all(10 <= axis.place(tick) <= 110 for tick in axis.named)
+
+
+@pytest.mark.parametrize("farthest", [1.0, 1.004, 1.03, 1.07, 1.12, 1.5, 2.4, 7.0, 30.0, 1e9])
+def test_no_two_ticks_of_ratios_read_the_same_or_run_into_each_other(farthest: float) -> None:
+    axis = of_ratios([farthest], 0.0, 260.0)
+    found = labelled(axis.named)
+    texts = [text for _, text in found]
+    assert len(set(texts)) == len(texts) >= 3
+    assert "1" in texts
+    assert all(float(text) == pytest.approx(tick, rel=0.02) for tick, text in found)
+    places = [axis.place(tick) for tick in axis.named]
+    assert all(after - before > 28 for before, after in itertools.pairwise(places)), "of about five characters"
+
+
+@pytest.mark.parametrize("unit", ["ratio", "seconds"])
+@pytest.mark.parametrize(
+    "values", [[1.0], [1.0, 1.001], [0.11, 0.12], [130.0, 149.0], [118.0, 125.0], [7100.0, 7300.0], [3e-9, 3.01e-9], [1e-6, 1e6]]
+)
+def test_no_two_ticks_of_amounts_read_the_same(values: list[float], unit: str) -> None:
+    texts = [text for _, text in labelled(of_amounts(values, 0.0, 438.0).named, unit)]
+    assert len(set(texts)) == len(texts)
+
+
+def test_the_digits_of_a_tick_are_those_that_tell_it_from_the_next() -> None:
+    def texts(*ticks: float, unit: str = "number") -> list[str]:
+        return [text for _, text in labelled(ticks, unit)]
+
+    assert texts(1 / 1.01, 1 / 1.005, 1.0, 1.005, 1.01) == ["0.99", "0.995", "1", "1.005", "1.01"]
+    assert texts(0.5, 1.0, 100.0, unit="ratio") == ["0.5\u00d7", "1\u00d7", "100\u00d7"]
+    assert texts(110.0, 130.0, 140.0, unit="seconds") == ["110\u202fs", "2.2\u202fmin", "2.3\u202fmin"]
+    assert texts(1.5e-3, 2e-3, 1.0, unit="seconds") == ["1.5\u202fms", "2\u202fms", "1\u202fs"]
+    assert texts(3.0) == ["3"]

@@ -3,6 +3,7 @@ import { drawing, element } from "./dom.js";
 import { duration, ratio } from "./numbers.js";
 import { median } from "./samples.js";
 import { linear, range } from "./scale.js";
+import { texts } from "./ticks.js";
 
 const VARIANTS = ["eager", "backend"];
 const WIDTH = 720;
@@ -12,17 +13,21 @@ function figure(name, height, label, ...parts) {
   return drawing("svg", { class: name, viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label }, parts);
 }
 
-function across(axis, top, bottom, format, count) {
-  return axis.ticks(count).flatMap((tick) => [
+function across(axis, top, bottom, unit, count) {
+  const ticks = axis.ticks(count);
+  const said = texts(ticks, unit);
+  return ticks.flatMap((tick, index) => [
     drawing("path", { class: "grid", d: `M${axis.place(tick).toFixed(1)} ${top}V${bottom}` }),
-    drawing("text", { x: axis.place(tick).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, format(tick)),
+    drawing("text", { class: "tick", x: axis.place(tick).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, said[index]),
   ]);
 }
 
-function upward(axis, left, right, format, count) {
-  return axis.ticks(count).flatMap((tick) => [
+function upward(axis, left, right, unit, count) {
+  const ticks = axis.ticks(count);
+  const said = texts(ticks, unit);
+  return ticks.flatMap((tick, index) => [
     drawing("path", { class: "grid", d: `M${left} ${axis.place(tick).toFixed(1)}H${right}` }),
-    drawing("text", { x: left - 8, y: (axis.place(tick) + 4).toFixed(1), "text-anchor": "end" }, format(tick)),
+    drawing("text", { class: "tick", x: left - 8, y: (axis.place(tick) + 4).toFixed(1), "text-anchor": "end" }, said[index]),
   ]);
 }
 
@@ -34,7 +39,7 @@ export function strip(series) {
   const time = linear(...range(series.flatMap((one) => one.seconds), 0.06, true), bottom, 10);
   const slot = (WIDTH - LEFT - 8) / launches.length;
   const dot = Math.max(1.4, Math.min(3, slot / 40));
-  const parts = [upward(time, LEFT, WIDTH - 8, duration, 5)];
+  const parts = [upward(time, LEFT, WIDTH - 8, "seconds", 5)];
   launches.forEach((launch, index) => {
     const start = LEFT + index * slot;
     if (index) parts.push(drawing("path", { class: "between grid", d: `M${start.toFixed(1)} 10V${bottom}` }));
@@ -84,7 +89,7 @@ export function ecdf(series) {
   const time = linear(...range(series.flatMap((one) => one.seconds), 0.02, true), 44, WIDTH - 12);
   const share = linear(0, 1, bottom, 10);
   const parts = [
-    across(time, 10, bottom, duration, 6),
+    across(time, 10, bottom, "seconds", 6),
     [0, 0.5, 1].map((level) => [
       drawing("path", { class: "quantile", d: `M44 ${share.place(level)}H${WIDTH - 12}` }),
       drawing("text", { x: 38, y: share.place(level) + 4, "text-anchor": "end" }, `${100 * level}`),
@@ -107,7 +112,7 @@ export function launches(points, middle) {
   const bottom = height - 26;
   const values = points.flatMap((point) => [point.value, point.low, point.high]).filter((value) => value !== null && value !== undefined);
   const scale = linear(...range([...values, middle]), LEFT, WIDTH - 60);
-  const parts = [across(scale, 0, bottom, (tick) => ratio(tick, 3), 6), drawing("path", { class: "one", d: `M${scale.place(middle).toFixed(1)} 0V${bottom}` })];
+  const parts = [across(scale, 0, bottom, "ratio", 6), drawing("path", { class: "one", d: `M${scale.place(middle).toFixed(1)} 0V${bottom}` })];
   points.forEach((point, index) => {
     const y = index * step + 12;
     parts.push(drawing("text", { x: 8, y: y + 4 }, String(point.launch)));

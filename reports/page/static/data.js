@@ -31,6 +31,7 @@ async function decode(text) {
 const matrix = (await unpack("bm-matrix")).about;
 export const columns = page.columns;
 export const images = page.images;
+export const heads = page.heads;
 export const entries = matrix.entries;
 export const lineCount = matrix.lines.workload.codes.length;
 

@@ -2,6 +2,8 @@
 import { drawing, element } from "./dom.js";
 
 const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "stroke-opacity", "font-family", "font-size", "font-weight", "text-anchor"];
+// Characters of a name in a figure that is put together from a table's rows.
+const MOST = 54;
 
 export function tools(name, source) {
   return element(
@@ -58,25 +60,39 @@ function written(node, shown) {
   node.removeAttribute("class");
 }
 
-/** One drawing of a table whose rows each have a name and a drawing. */
+/** One drawing of a table whose rows each have a name and a drawing, or what is said in a drawing's place. */
 function stacked(table) {
   const names = 420;
-  const rows = [...table.querySelectorAll("tr")].filter((row) => row.querySelector("svg") && !row.hidden);
-  const first = rows[0].querySelector("svg").viewBox.baseVal;
-  const height = first.height;
-  const whole = drawing("svg", { viewBox: `0 0 ${names + first.width + 12} ${rows.length * height + 12}` });
+  const rows = [...table.querySelectorAll("tr")].filter((row) => row.querySelector("svg, [data-instead]") && !row.hidden);
+  // All are as wide; the axis is not as high as the rows, and what is squeezed into another's height is no more under its ticks.
+  const boxes = rows.flatMap((row) => row.querySelector("svg")?.viewBox.baseVal ?? []);
+  const [width, height] = [boxes[0].width, Math.max(...boxes.map((box) => box.height))];
+  const whole = drawing("svg", { viewBox: `0 0 ${names + width + 12} ${rows.length * height + 12}` });
   rows.forEach((row, index) => {
     const label = row.querySelector("[data-name]");
-    const text = drawing("text", { x: 8, y: (index + 0.65) * height + 6 }, label ? label.textContent.trim().slice(0, 64) : "");
-    if (label) written(text, label), text.setAttribute("fill", getComputedStyle(label).color), text.setAttribute("font-size", "12px");
+    const place = (index + 0.65) * height + 6;
+    if (label) whole.append(said(label, 8, place));
     const part = row.querySelector("svg");
+    if (!part) return whole.append(said(row.querySelector("[data-instead]"), names + 4, place));
     const copy = part.cloneNode(true);
     const originals = [...part.querySelectorAll("*")];
     [...copy.querySelectorAll("*")].forEach((node, place) => written(node, originals[place]));
-    for (const [name, value] of Object.entries({ x: names, y: index * height + 6, width: first.width, height })) copy.setAttribute(name, value);
-    whole.append(text, copy);
+    for (const [name, value] of Object.entries({ x: names, y: index * height + 6, width, height: part.viewBox.baseVal.height })) copy.setAttribute(name, value);
+    whole.append(copy);
   });
   return whole;
+}
+
+/** An element's text as one line: what is too long for its place is cut in the middle, with all of it in a title. */
+function said(source, x, y) {
+  const characters = [...source.textContent.trim().replace(/\s+/g, " ")];
+  const half = MOST / 2;
+  const text = characters.length > MOST ? `${characters.slice(0, half).join("")}…${characters.slice(1 - half).join("")}` : characters.join("");
+  const node = drawing("text", { x, y }, characters.length > MOST ? drawing("title", {}, characters.join("")) : "", text);
+  written(node, source);
+  node.setAttribute("fill", getComputedStyle(source).color);
+  node.setAttribute("font-size", "12px");
+  return node;
 }
 
 function picture(url, svg) {

@@ -1,7 +1,8 @@
 // The matrix: a big table, and filters that are in the address.
-import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, images, lineCount, page, status, warnings, workload } from "./data.js";
+import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, heads, images, lineCount, page, status, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { EAGER, better, definitions, metrics } from "./matrix_columns.js";
+import { explain } from "./matrix_legend.js";
 import { count, known } from "./numbers.js";
 import { replace } from "./state.js";
 
@@ -94,10 +95,11 @@ function chosenColumns() {
 /** Resolves when the table is there. */
 function build() {
   const chosen = chosenColumns();
-  byId("table").classList.toggle("long-names", images.some((image) => image.name.length > 24));
+  byId("table").classList.toggle("long-names", heads.images.some((text) => text.length > 18));
   headings = heading();
   left = null;
   sorted = undefined;
+  explain(metric(), over());
   const height = Math.max(320, Math.min(innerHeight - byId("table").getBoundingClientRect().top - 90, ROW_HEIGHT * lineCount + 90));
   table = new Tabulator(byId("table"), {
     data: Array.from({ length: lineCount }, (_, line) => ({ id: line, line })),

@@ -1,5 +1,5 @@
 // What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
-import { brief, columnBackend, columns, detail, entries, entryAt, images, lineCount, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { brief, columns, detail, entries, entryAt, heads, images, lineCount, named, number, page, passed, status, warnings, workload } from "./data.js";
 import { element } from "./dom.js";
 import { byUnit, known, ratio } from "./numbers.js";
 import { address } from "./state.js";
@@ -28,16 +28,25 @@ export function better(metric, entry, line, over) {
   return quotient(metric, number(metric.name, reference), number(metric.name, entry));
 }
 
+/** Whether anything can be said of how good a metric is beside that. */
+export function coloured(metric, over) {
+  return over === EAGER ? Boolean(entries.numbers[OVER_EAGER[metric.name] ?? EAGERS[metric.name]]) : Boolean(metric.better);
+}
+
+/** Infinity and 0 beside nothing at all: no graph break is better than some, however many. */
 function quotient(metric, reference, value) {
-  if (!known(reference) || !known(value) || !reference || !value || !metric.better) return null;
+  if (!known(reference) || !known(value) || !metric.better) return null;
+  if (reference === value) return 1;
   return metric.better === "lower" ? reference / value : value / reference;
 }
 
+// Calls until compiling pays may be a million times as many: a cell has room for a number and its unit, and no room for that.
+const MOST = 999;
 const STEPS = [1.02, 1.1, 1.25, 1.5, 2];
 
 /** The class of a colour: up1 to up5, down1 to down5, or none within 2 %. */
 export function tint(value) {
-  if (!known(value)) return "";
+  if (value === null || Number.isNaN(value)) return "";
   const steps = STEPS.filter((step) => (value >= 1 ? value : 1 / value) >= step).length;
   return steps ? `${value >= 1 ? "up" : "down"}${steps}` : "";
 }
@@ -72,23 +81,30 @@ export function shown(metric, line, column, over) {
   const [mark, look] = state === "pass" && marks.length ? ["!", "warned"] : sign(state);
   const times = state === "pass" ? better(metric, entry, line, over) : null;
   const value = byUnit[metric.unit](number(metric.name, entry));
-  const [first, second] = state !== "pass" ? [state, ""] : known(times) ? [ratio(times), value] : [value || "pass", ""];
+  const [first, second] = state !== "pass" ? [state, ""] : known(times) && times > 0 ? [times > MOST ? `>${ratio(MOST)}` : ratio(times), value] : [value || "pass", ""];
   const said = [`${workload(line)}, ${columns[column].label}: ${first}`, second, state === "pass" ? "pass" : "", ...marks].filter(Boolean).join(", ");
   return element(
     "a",
-    { class: `entry ${look} ${tint(times)}`, href: address("cell", named(line, column)), "aria-label": said, title: marks.length ? `${state}: ${marks.join(", ")}` : state },
+    { class: `entry ${look} ${tint(times)}`, href: address("cell", named(line, column)), "aria-label": said, title: [...new Set([first, second, state, ...marks])].filter(Boolean).join(", ") },
     element("i", { "aria-hidden": true }, mark),
     element("b", {}, first),
     state === "pass" ? element("small", {}, second) : "",
   );
 }
 
-function sorter(title) {
-  return () => element("button", { class: "sorter", type: "button", tabindex: "0" }, title);
+function sorter(full, ...shown) {
+  return () => element("button", { class: "sorter", type: "button", tabindex: "0", title: full, "aria-label": full }, element("span", {}, shown));
+}
+
+/** A head that is no other's: groups of images go out of sight when a wide table is scrolled. */
+function head(column) {
+  const { label, image } = columns[column];
+  return sorter(label, element("b", {}, heads.columns[column]), images.length > 1 ? element("small", {}, heads.images[image]) : "");
 }
 
 /** Columns of the table: the line, then image by image its backends. */
 export function definitions(metric, over, chosen) {
+  const narrow = innerWidth < 700;
   const compare = (column) => {
     // Asked for many times a line: after every filter the library sorts again.
     let keys = null;
@@ -101,23 +117,22 @@ export function definitions(metric, over, chosen) {
     };
   };
   const leaf = (column) => ({
-    title: columnBackend(columns[column]),
-    titleFormatter: sorter(columnBackend(columns[column])),
+    title: columns[column].label,
+    titleFormatter: head(column),
     field: `c${column}`,
-    minWidth: 112,
+    minWidth: narrow ? 112 : 150,
     headerSortStartingDir: "desc",
     sorter: compare(column),
     formatter: (cell) => shown(metric, cell.getRow().getData().line, column, over),
   });
   const groups = images
-    .map((image, index) => ({ image, leaves: chosen.filter((column) => columns[column].image === index).map(leaf) }))
+    .map((image, index) => ({ image, head: heads.images[index], leaves: chosen.filter((column) => columns[column].image === index).map(leaf) }))
     .filter((group) => group.leaves.length)
-    .map((group) => ({ title: group.image.name, titleFormatter: () => element("span", { class: "group-name", title: group.image.name }, group.image.name), columns: group.leaves }));
-  const narrow = innerWidth < 700;
+    .map((group) => ({ title: group.image.name, titleFormatter: () => element("span", { class: "group-name", title: group.image.name }, group.head), columns: group.leaves }));
   return [
     {
       title: "workload",
-      titleFormatter: sorter("workload"),
+      titleFormatter: sorter("workload", "workload"),
       field: "name",
       frozen: !narrow,
       width: narrow ? 190 : 330,

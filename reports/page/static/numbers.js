@@ -1,9 +1,11 @@
 // Numbers as the page has them: sensible digits, a thin space before the unit, nothing for what was not measured. `numbers.py` says the same.
 
-const THIN = "\u202f";
-const TIMES = "\u00d7";
+export const THIN = "\u202f";
+export const TIMES = "\u00d7";
 const MINUS = "\u2212";
-const SECONDS = [[1, "s"], [1e-3, "ms"], [1e-6, "\u00b5s"], [1e-9, "ns"]];
+export const SECONDS = [[1, "s"], [1e-3, "ms"], [1e-6, "\u00b5s"], [1e-9, "ns"]];
+// From where on, how long, and what it is called.
+export const LONG = [[7200, 3600, "h"], [120, 60, "min"]];
 const JOULES = [[1, "J"], [1e-3, "mJ"], [1e-6, "\u00b5J"], [1e-9, "nJ"]];
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
 
