@@ -24,6 +24,7 @@ from harness.protocols import (
     Backend,
     BackendFactory,
     Clock,
+    CompilesAgain,
     Experiment,
     ExportFailed,
     FellBack,
@@ -96,7 +97,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     )
     clock.synchronize()
     experiment = cast("type[Experiment]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))()
-    status = (experiment.again if again else experiment.run)(
+    status = (cast("CompilesAgain", experiment).again if again else experiment.run)(
         subject=subject,
         backend=backend,
         clock=clock,

@@ -134,6 +134,17 @@ class NotCompiled(Healthy):
         return x + 1
 
 
+class Breaks(Healthy):
+    """Two graphs of an operator each, and between them two that the compiler does not see."""
+
+    @torch.compiler.disable
+    def hidden(self, x):
+        return x * 2 + 1
+
+    def forward(self, x):
+        return torch.sigmoid(self.hidden(torch.tanh(x)))
+
+
 class KillsItsLaunch(Healthy):
     def forward(self, x):
         os.kill(os.getppid(), 9)
