@@ -14,11 +14,11 @@ NO_WORK = frozenset({"profiler"})
 """Namespaces of operators that only mark where something begins and ends."""
 
 
-class OperatorCount(TorchDispatchMode):
+class OperatorCount(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Counts by name what is dispatched while it is entered; what an operator calls itself is not seen."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(

@@ -25,6 +25,7 @@ MODULES = (
         "samples.js",
         "charts.js",
         "cell_parts.js",
+        "experiments.js",
         "cell.js",
         "history.js",
         "compare.js",

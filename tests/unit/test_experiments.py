@@ -15,7 +15,7 @@ import torch._dynamo
 from torch._dynamo.utils import counters, get_compilation_metrics
 
 from harness import catalog, numerics
-from harness.cell import Cell, LaunchSpec, Sampling
+from harness.cell import Cell, LaunchSpec, Numerics, Sampling
 from harness.experiments.coverage import Captured
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.protocols import NoEvidence, Subject
@@ -37,7 +37,7 @@ def fresh() -> Iterator[None]:
     counters.clear()
     torch._dynamo.utils.clear_compilation_metrics()
     yield
-    numerics.apply(LaunchSpec.__dataclass_fields__["numerics"].default)
+    numerics.apply(Numerics())
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
@@ -97,7 +97,7 @@ def test_what_goes_through_dynamo_is_checked_before_it_is_counted(experiment: st
 
 
 def test_coverage_of_what_is_captured_whole(tmp_path: Path) -> None:
-    found = measured("coverage", "micro/pointwise_chain", tmp_path).fields
+    found: dict[str, Any] = measured("coverage", "micro/pointwise_chain", tmp_path).fields
     assert (found["unique_graphs"], found["graph_calls"], found["graph_breaks"]) == (1, 1, 0)
     assert found["captured_ops"] == found["total_ops"] == 9
     assert found["pct_ops"] == 1
@@ -137,7 +137,8 @@ def test_coverage_of_what_dynamo_never_saw_is_not_known(tmp_path: Path) -> None:
 def test_in_training_backward_and_optimizer_are_outside_of_the_graphs(tmp_path: Path) -> None:
     journal = measured("coverage", "micro/linear_gelu_mlp", tmp_path, mode="training")
     assert journal.status == Status.PASS, journal.reason
-    assert 0 < journal.fields["captured_ops"] < journal.fields["total_ops"]
+    found: dict[str, Any] = journal.fields
+    assert 0 < found["captured_ops"] < found["total_ops"]
 
 
 def test_graphs_are_timed_as_they_were_called_in_autocast(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_graphs_are_timed_as_they_were_called_in_autocast(tmp_path: Path) -> Non
 
 def test_overhead_is_the_difference_of_what_was_sampled_in_turns(tmp_path: Path) -> None:
     journal = measured("overhead", "micro/sum_rows", tmp_path)
-    found = journal.fields
+    found: dict[str, Any] = journal.fields
     assert found["overhead_seconds_low"] <= found["overhead_seconds"] <= found["overhead_seconds_high"]
     assert found["speedup_low"] <= found["speedup"] <= found["speedup_high"]
     assert found["guards"] == sum(each.guard_count or 0 for each in get_compilation_metrics()) > 0

@@ -55,7 +55,7 @@ export function facts(items) {
 }
 
 /** Median over the rows of a column; null where none says. */
-function of(rows, name) {
+export function of(rows, name) {
   const found = median(rows.map((row) => row[name] ?? null));
   return Number.isFinite(found) ? found : null;
 }
