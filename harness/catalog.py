@@ -105,10 +105,14 @@ EXPERIMENTS: Mapping[str, str] = {
     PERFORMANCE: "harness.experiments.performance:Performance",
     "coverage": "harness.experiments.coverage:Coverage",
     "overhead": "harness.experiments.overhead:Overhead",
+    "tolerance": "harness.experiments.tolerance:PrecisionErrors",
+    "nothing": "harness.experiments.nothing:Nothing",
 }
 EXPERIMENT_BACKENDS: Mapping[str, str] = {
     "coverage": "dynamo:eager",
     "overhead": "dynamo:eager",
+    "tolerance": "eager",
+    "nothing": "eager",
 }
 """The one backend of an experiment that would say the same of every other. (dynamo's ``eager`` runs the graphs as they were captured.)"""
 CLOCKS: Mapping[str, str] = {

@@ -288,6 +288,16 @@ class Row:
     eager_error: float | None = None
     """Largest relative root-mean-square error of an output of eager against float64 (see ``measure.accuracy``)."""
     backend_error: float | None = None
+    eager_max_error: float | None = None
+    """Largest error of one element of an output of eager, over the root mean square of that output in float64."""
+    worst_precision: str = ""
+    """Of those that the workload and the device can run: the one with the largest error of an output."""
+    worst_output: str = ""
+    """That output, by its place in what a call yields."""
+    worst_error: float | None = None
+    """Its error as in ``eager_error``; empty where it is not finite, which the reason says."""
+    worst_max_error: float | None = None
+    """Its error as in ``eager_max_error``."""
     tolerance: float | None = None
     """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
     compared_by: str = ""

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.format import duration, percent
-from reports.page.model import Rows
+from harness.records import one_line
+from reports.format import duration, error, percent
+from reports.page.model import Rows, Words
+
+WIDTH = 100
+"""Characters of a name that a terminal is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,13 @@ class Found:
             return None
         known = [float(value) for value in values[self.first : self.end] if np.isfinite(value)]
         return float(np.median(known)) if known else None
+
+    def word(self, column: str) -> str:
+        """Of the first launch that has it; on one line."""
+        words = self.rows.columns.get(column)
+        if not isinstance(words, Words):
+            return ""
+        return one_line(next((words.words[code] for code in words.codes[self.first : self.end].tolist() if words.words[code]), ""), WIDTH)
 
 
 def found_of(rows: Rows, entry: int) -> Found:
@@ -58,6 +69,19 @@ def _overhead(found: Found) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _tolerance(found: Found) -> str:
+    own, worst, precision = found.number("eager_error"), found.number("worst_error"), found.word("worst_precision")
+    parts = (
+        f"error {error(own)}" if own is not None else "",
+        f"worst {precision} {error(worst) or 'not finite'} ({found.word('worst_output')})" if precision else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _nothing(found: Found) -> str:
+    return "ran"
+
+
 def _signed(seconds: float) -> str:
     return f"{'-' if seconds < 0 else '+'}{duration(abs(seconds))}"
 
@@ -65,4 +89,6 @@ def _signed(seconds: float) -> str:
 SENTENCES: Mapping[str, Callable[[Found], str]] = {
     "coverage": _coverage,
     "overhead": _overhead,
+    "tolerance": _tolerance,
+    "nothing": _nothing,
 }

@@ -57,8 +57,8 @@ def measured(experiment: str, workload: str, folder: Path, **changes: Any) -> Jo
     return read_journal(folder / "journal")
 
 
-def table(journal_folder: Path, name: str) -> list[dict[str, str]]:
-    with (journal_folder / "artifacts" / name).open(newline="", encoding="utf-8") as file:
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / "artifacts" / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -154,3 +154,66 @@ def test_overhead_is_the_difference_of_what_was_sampled_in_turns(tmp_path: Path)
     assert found["speedup_low"] <= found["speedup"] <= found["speedup_high"]
     assert found["guards"] == sum(each.guard_count or 0 for each in get_compilation_metrics()) > 0
     assert {sample.variant for sample in journal.samples} == {"eager", "backend"}
+
+
+def test_errors_of_every_precision_are_told_by_output(tmp_path: Path) -> None:
+    found: dict[str, Any] = measured("tolerance", "micro/linear_gelu_mlp", tmp_path).fields
+    lines = {line["precision"]: line for line in table(tmp_path, "tolerance.csv")}
+    assert set(lines) == {"float32", "bfloat16", "float16", "amp"}
+    assert {line["status"] for line in lines.values()} == {Status.PASS}
+    ordered = [float(lines[precision]["error"]) for precision in ("float32", "float16", "bfloat16")]
+    assert 0 < ordered[0] < ordered[1] < ordered[2], "fewer digits, more error"
+    assert found["eager_error"] == ordered[0]
+    assert found["worst_error"] == max(float(line["error"]) for line in lines.values())
+    assert found["worst_max_error"] >= found["worst_error"], "the largest is at least the mean"
+    assert found["worst_precision"] in {"bfloat16", "amp"}
+    assert not {"speedup", "backend_latency_seconds"} & found.keys()
+
+
+def test_a_precision_that_does_not_run_has_its_reason_in_the_table(tmp_path: Path) -> None:
+    journal = measured("tolerance", "FailsInHalf", tmp_path)
+    assert journal.status == Status.PASS, journal.reason
+    lines = {line["precision"]: line for line in table(tmp_path, "tolerance.csv")}
+    assert (lines["float16"]["status"], lines["float16"]["error"]) == (Status.EAGER_FAIL_TO_RUN, "")
+    assert "planted for half" in lines["float16"]["reason"]
+    assert lines["bfloat16"]["status"] == Status.PASS
+
+
+def test_the_cells_own_precision_must_run(tmp_path: Path) -> None:
+    journal = measured("tolerance", "FailsInHalf", tmp_path, precision="float16")
+    assert (journal.status, "planted for half" in journal.reason) == (Status.EAGER_FAIL_TO_RUN, True)
+
+
+def test_errors_have_weights_and_inputs_of_float32_for_their_measure(tmp_path: Path) -> None:
+    """A cell in half precision must not hide what rounding its weights has cost."""
+    half: dict[str, Any] = measured("tolerance", "micro/linear_gelu_mlp", tmp_path / "half", precision="bfloat16").fields
+    measured("tolerance", "micro/linear_gelu_mlp", tmp_path / "single")
+    (line,) = (line for line in table(tmp_path / "single", "tolerance.csv") if line["precision"] == "bfloat16")
+    assert half["eager_error"] == pytest.approx(float(line["error"]))
+
+
+def test_what_overflows_is_not_finite_and_has_no_number(tmp_path: Path) -> None:
+    journal = measured("tolerance", "Overflows", tmp_path)
+    assert journal.status == Status.PASS
+    assert journal.fields["worst_precision"] == "float16"
+    assert "worst_error" not in journal.fields
+    assert journal.reason.startswith("in float16, outputs is not finite")
+
+
+def test_gradients_are_outputs_of_training(tmp_path: Path) -> None:
+    measured("tolerance", "micro/linear_gelu_mlp", tmp_path, mode="training")
+    outputs = {line["output"].partition("[")[0] for line in table(tmp_path, "tolerance.csv")}
+    assert outputs == {"outputs", "gradients", "input gradients"}
+
+
+def test_random_outputs_have_no_reference_and_so_no_error(tmp_path: Path) -> None:
+    journal = measured("tolerance", "Random", tmp_path)
+    assert journal.status == Status.UNSUPPORTED
+    assert "float64" in journal.reason
+
+
+def test_nothing_says_that_it_ran_and_no_time(tmp_path: Path) -> None:
+    journal = measured("nothing", "micro/sum_rows", tmp_path)
+    assert journal.fields["evidence"] == '{"forward_calls_checked": 1}'
+    assert journal.samples == []
+    assert set(journal.fields) == {"batch_size", "evidence"}

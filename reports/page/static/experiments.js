@@ -1,9 +1,9 @@
 // What experiments beside performance found of a cell. `experiments.py` says the same in a line.
-import { facts, of, panel } from "./cell_parts.js";
-import { count, duration, known, share } from "./numbers.js";
+import { facts, of, panel, texts } from "./cell_parts.js";
+import { count, duration, error, known, share } from "./numbers.js";
 
 export function experiment(rows) {
-  const made = facts([...coverage(rows), ...overhead(rows)]);
+  const made = facts([...coverage(rows), ...overhead(rows), ...tolerance(rows)]);
   return made && panel("Experiment", `${rows[0].experiment || "performance"}: medians over the launches that passed.`, made);
 }
 
@@ -20,6 +20,16 @@ function overhead(rows) {
   return [
     ["dynamo adds to a call", signed(of(rows, "overhead_seconds")), known(low) && known(high) ? `${signed(low)} to ${signed(high)}` : ""],
     ["guards", count(of(rows, "guards"))],
+  ];
+}
+
+function tolerance(rows) {
+  const [precision] = texts(rows, "worst_precision");
+  if (!precision) return [];
+  return [
+    ["largest error of an element", error(of(rows, "eager_max_error")), "over the size of its output"],
+    ["worst precision", precision, texts(rows, "worst_output").join(", ")],
+    ["error in it", error(of(rows, "worst_error")) || "not finite", known(of(rows, "worst_max_error")) ? `of an element ${error(of(rows, "worst_max_error"))}` : ""],
   ];
 }
 
