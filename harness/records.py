@@ -236,7 +236,10 @@ class Row:
     pct_ops: float | None = None
     """Share of operators that ran in graphs: 1 is all."""
     pct_time: float | None = None
-    """Share of a call's time that is spent in graphs, by the clock that cells are compared by."""
+    """Share of a call's time that is spent in graphs, by the clock that cells are compared by. Above 1 is what noise has added."""
+    pct_time_low: float | None = None
+    """Bounds of the 95 % interval."""
+    pct_time_high: float | None = None
     cache_hits: int | None = None
     """Graphs found in inductor's cache; 0 for a compilation from empty caches."""
     cache_misses: int | None = None

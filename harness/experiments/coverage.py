@@ -111,7 +111,7 @@ def _as_in_call(call: Call, cell: Cell) -> Call:
 
 def _report_share(measured: Measurement, watch: MachineWatch, clock: Clock, spec: LaunchSpec, report: Report) -> None:
     share = measured.ratio(GRAPHS, BACKEND, clock.gauges[0].name)
-    report.set(pct_time=share.estimate)
+    report.set(pct_time=share.estimate, pct_time_low=share.low, pct_time_high=share.high)
     report_taking(measured, watch, report)
     if len(measured.marks) < measured.minimum:
         report.warn(Warn.SHORT_SAMPLES)

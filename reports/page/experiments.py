@@ -54,7 +54,7 @@ def _coverage(found: Found) -> str:
     if captured is None or total is None:
         return ""
     parts = (
-        f"{captured:.0f} of {total:.0f} operators in {graphs:.0f} graphs" if graphs is not None else "",
+        f"{captured:.0f} of {total:.0f} operators in {graphs:.0f} {'graph' if graphs == 1 else 'graphs'}" if graphs is not None else "",
         f"{percent(time)} of the time" if time is not None else "",
     )
     return ", ".join(filter(None, parts))

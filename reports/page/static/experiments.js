@@ -10,7 +10,7 @@ export function experiment(rows) {
 function coverage(rows) {
   return [
     ["operators in graphs", share(of(rows, "pct_ops")), known(of(rows, "total_ops")) ? `${count(of(rows, "captured_ops"))} of ${count(of(rows, "total_ops"))}` : ""],
-    ["time in graphs", share(of(rows, "pct_time"))],
+    ["time in graphs", share(of(rows, "pct_time")), known(of(rows, "pct_time_low")) ? `${share(of(rows, "pct_time_low"))} to ${share(of(rows, "pct_time_high"))}` : ""],
     ["calls of graphs", count(of(rows, "graph_calls"))],
   ];
 }
