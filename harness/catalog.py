@@ -99,9 +99,22 @@ WARM_UPS: Mapping[str, str] = {
 }
 """What is done once per launch, unrecorded, before the first cell of a backend: it would be in that cell's compile time otherwise."""
 
+PERFORMANCE = "performance"
+"""The experiment that is run where none is chosen, and the only one that a release is judged by."""
 EXPERIMENTS: Mapping[str, str] = {
-    "performance": "harness.experiments.performance:Performance",
+    PERFORMANCE: "harness.experiments.performance:Performance",
+    "coverage": "harness.experiments.coverage:Coverage",
+    "overhead": "harness.experiments.overhead:Overhead",
+    "tolerance": "harness.experiments.tolerance:PrecisionErrors",
+    "nothing": "harness.experiments.nothing:Nothing",
 }
+EXPERIMENT_BACKENDS: Mapping[str, str] = {
+    "coverage": "dynamo:eager",
+    "overhead": "dynamo:eager",
+    "tolerance": "eager",
+    "nothing": "eager",
+}
+"""The one backend of an experiment that would say the same of every other. (dynamo's ``eager`` runs the graphs as they were captured.)"""
 CLOCKS: Mapping[str, str] = {
     "cpu": "harness.measure.clock:CpuClock",
     "cuda": "harness.measure.cuda_clock:CudaClock",

@@ -102,6 +102,7 @@ class LaunchSpec:
     timeout_seconds: float
     """Time for one cell from the start of its process to its end."""
     experiment: str = "performance"
+    """What is measured of every cell (``catalog.EXPERIMENTS``)."""
     sampling: Sampling = Sampling()
     numerics: Numerics = Numerics()
     threads: int | None = None

@@ -177,7 +177,7 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
             caches.begin(own_caches, launch.first_caches)
         ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
         status, reason = outcome(journal, ended, spec.timeout_seconds)
-        if status == Status.PASS and spec.warm_compile and spec.fresh_caches and "compilation_latency" in journal.fields:
+        if status == Status.PASS and _compiles_again(spec) and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
     except OSError as error:
         return row_of(
@@ -202,6 +202,13 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
         for i, taken in enumerate(journal.samples)
     ]
     return row, samples
+
+
+def _compiles_again(spec: LaunchSpec) -> bool:
+    from harness.protocols import CompilesAgain
+
+    experiment = cast("type[object]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))
+    return spec.warm_compile and spec.fresh_caches and issubclass(experiment, CompilesAgain)
 
 
 def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again: bool) -> tuple[Ended, Journal]:

@@ -266,6 +266,11 @@ class Experiment(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class CompilesAgain(Protocol):
+    """What an experiment is besides, if compile caches are part of what it measures."""
+
     def again(
         self,
         *,

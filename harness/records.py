@@ -128,6 +128,8 @@ class Row:
     # Whose row it is.
     run: str = ""
     image: str = ""
+    experiment: str = ""
+    """What was measured; empty in the ancestor's files, and in those of versions that had nothing but ``performance``."""
     launch: int = 0
     attempt: int = 0
     cell: str = ""
@@ -218,6 +220,26 @@ class Row:
     artifact_bytes: int | None = None
     """Size of what would be shipped: a packaged or exported model, its weights included."""
     recompiles: int | None = None
+    guards: int | None = None
+    """That dynamo checks before it runs what it has compiled."""
+    overhead_seconds: float | None = None
+    """What dynamo adds to a call of eager by itself: guards and graphs that run as they were captured. Below 0 where it saves Python."""
+    overhead_seconds_low: float | None = None
+    """Bounds of the 95 % interval."""
+    overhead_seconds_high: float | None = None
+    graph_calls: int | None = None
+    """Calls of captured graphs in one call of the workload. This and the four that follow: under the ancestor's names."""
+    captured_ops: int | None = None
+    """Operators that ran in them."""
+    total_ops: int | None = None
+    """Operators of one call in eager."""
+    pct_ops: float | None = None
+    """Share of operators that ran in graphs: 1 is all."""
+    pct_time: float | None = None
+    """Share of a call's time that is spent in graphs, by the clock that cells are compared by. Above 1 is what noise has added."""
+    pct_time_low: float | None = None
+    """Bounds of the 95 % interval."""
+    pct_time_high: float | None = None
     cache_hits: int | None = None
     """Graphs found in inductor's cache; 0 for a compilation from empty caches."""
     cache_misses: int | None = None
@@ -269,6 +291,16 @@ class Row:
     eager_error: float | None = None
     """Largest relative root-mean-square error of an output of eager against float64 (see ``measure.accuracy``)."""
     backend_error: float | None = None
+    eager_max_error: float | None = None
+    """Largest error of one element of an output of eager, over the root mean square of that output in float64."""
+    worst_precision: str = ""
+    """Of those that the workload and the device can run: the one with the largest error of an output."""
+    worst_output: str = ""
+    """That output, by its place in what a call yields."""
+    worst_error: float | None = None
+    """Its error as in ``eager_error``; empty where it is not finite, which the reason says."""
+    worst_max_error: float | None = None
+    """Its error as in ``eager_max_error``."""
     tolerance: float | None = None
     """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
     compared_by: str = ""

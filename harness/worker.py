@@ -9,14 +9,13 @@ import re
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 
 from harness import allocator, catalog, numerics
-from harness.cell import PATH_SUITE, Cell, LaunchSpec, Sampling
+from harness.cell import Cell, LaunchSpec, Sampling
 from harness.experiments.image_costs import ImageCost
 from harness.journal import JournalWriter
 from harness.protocols import (
@@ -24,16 +23,16 @@ from harness.protocols import (
     Backend,
     BackendFactory,
     Clock,
+    CompilesAgain,
     Experiment,
     ExportFailed,
     FellBack,
     NoEvidence,
     Slices,
     Unsupported,
-    Workload,
 )
 from harness.records import Status, Warn, one_line
-from harness.workloads.user_module import UserModule
+from harness.workloads.loading import load_subject, workload_of
 
 _OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA out of memory|out of memory$")
 _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAIL_TO_RUN}
@@ -81,22 +80,15 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
 
     report = _Reporter(journal, phase)
     if cell.suite == catalog.IMAGE_SUITE:
-        return cast("ImageCost", _workload(cell)).run(cell, spec, report)
+        return cast("ImageCost", workload_of(cell)).run(cell, spec, report)
 
     phase("load")
     clock = _clock(cell.device, spec.sampling)
     backend = backend_of(cell, journal.artifact)
-    subject = _workload(cell).load(
-        device=cell.device,
-        precision=cell.precision,
-        mode=cell.mode,
-        shapes=cell.shapes,
-        batch_size=cell.batch_size,
-        seed=spec.seed,
-    )
+    subject = load_subject(cell, spec.seed)
     clock.synchronize()
     experiment = cast("type[Experiment]", catalog.load(catalog.EXPERIMENTS[spec.experiment]))()
-    status = (experiment.again if again else experiment.run)(
+    status = (cast("CompilesAgain", experiment).again if again else experiment.run)(
         subject=subject,
         backend=backend,
         clock=clock,
@@ -196,15 +188,3 @@ def backend_of(cell: Cell, artifact: Artifacts) -> Backend:
             + (f"choose {', '.join(there)} (--backend)" if cell.device == "xla" else "use an image whose device is xla (matrix.toml)")
         )
     return cast("BackendFactory", catalog.load(reference))(cell, artifact)
-
-
-def _workload(cell: Cell) -> Workload:
-    suite, _, name = cell.workload.partition("/")
-    if suite == PATH_SUITE:
-        if cell.path is None:
-            raise ValueError("a workload of one's own needs its file: path:FILE:CLASS")
-        return UserModule(Path(cell.path), name.rpartition(":")[2])
-    try:
-        return cast("Workload", catalog.load(catalog.SUITES[suite][name]))
-    except KeyError:
-        raise Unsupported(f"the harness has no workload {cell.workload!r}") from None

@@ -46,6 +46,12 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     begun = find_begun(options)
     if GATE in begun.manifest:
         raise SelectionError(f"{begun.directory} is a run of the gate\n  next: nox -s gate -- --resume {begun.directory}")
+    experiment = begun.matrix.run.experiment
+    if options.experiment not in (None, experiment):
+        raise SelectionError(
+            f"the run measures {experiment}: rows of two experiments do not belong together\n"
+            f"  next: leave --experiment out, or start a new run for {options.experiment}"
+        )
     ready, plan = ready_again(begun, options, source, variables), begun.plan
     with open_run(begun.directory) as run:
         run.collect()

@@ -40,6 +40,13 @@ def known_backend(text: str) -> str:
     return text
 
 
+def known_experiment(name: str) -> str:
+    """The name. ValueError for an experiment that the harness does not have, with the nearest that it has."""
+    if name not in catalog.EXPERIMENTS:
+        raise ValueError(f"unknown experiment {name!r}{nearest(name, catalog.EXPERIMENTS)}")
+    return name
+
+
 def _workload_pattern(pattern: str) -> str:
     """A name or shell pattern of workloads that the harness has, or ``path:FILE:CLASS``."""
     if pattern.startswith(PATH_PREFIX):
@@ -99,6 +106,7 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Name = Annotated[str, AfterValidator(_regular_name)]
 Backend = Annotated[str, AfterValidator(known_backend)]
+Experiment = Annotated[str, AfterValidator(known_experiment)]
 WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
 CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]
@@ -119,6 +127,9 @@ class Model(BaseModel):
 class Run(Model):
     """How every cell is measured."""
 
+    experiment: Experiment = Field(
+        default=catalog.PERFORMANCE, description=f"what is measured of every cell: {', '.join(catalog.EXPERIMENTS)}"
+    )
     launches: int = Field(default=1, ge=1, le=MOST_LAUNCHES, description="starts of each image; the unit of replication")
     seed: int = Field(default=1337, ge=0, le=LARGEST_SEED, description="of inputs, and of the order of launches and samples")
     timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")

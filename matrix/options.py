@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import catalog
-from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_gpus
+from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_experiment, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -50,6 +50,12 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="IMAGE",
         help="measure this instead (repeatable): NAME, NAME@VERSION, or docker://REF for any image with Python and torch",
+    )
+    what.add_argument(
+        "--experiment",
+        type=_experiment,
+        metavar="NAME",
+        help=f"what to measure of every cell: {', '.join(catalog.EXPERIMENTS)} (default: the configuration's)",
     )
     add_selection(what)
     what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
@@ -212,8 +218,16 @@ def _seed(text: str) -> int:
 
 
 def _gpus(text: str) -> str:
+    return _known(known_gpus, text)
+
+
+def _experiment(text: str) -> str:
+    return _known(known_experiment, text)
+
+
+def _known(check: Callable[[str], str], text: str) -> str:
     try:
-        return known_gpus(text)
+        return check(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

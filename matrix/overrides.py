@@ -22,7 +22,12 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     changed: dict[str, Any] = with_build_options(matrix, options).model_dump(mode="json")
     if options.quick:
         changed["run"] |= QUICK
-    given = {"timeout_seconds": options.timeout, "cache": options.cache, "memory_snapshot": options.memory_snapshot}
+    given = {
+        "experiment": options.experiment,
+        "timeout_seconds": options.timeout,
+        "cache": options.cache,
+        "memory_snapshot": options.memory_snapshot,
+    }
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
     limits = {"memory": options.memory, "gpus": options.gpus}
     for image in changed["images"].values():

@@ -144,8 +144,13 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
 def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple[tuple[Cell, ...], list[Excluded]]:
     """The cells of one image, and those that a rule leaves out. Raises SelectionError where a name or pattern is wrong."""
     settings = matrix.images[image.name]
+    if matrix.run.experiment in catalog.EXPERIMENT_BACKENDS:
+        settings, selection = _by_one_backend(settings, selection, matrix.run.experiment)
     product = list(_product(matrix, settings, selection))
     product.extend(_included(matrix, image, settings, selection))
+    if matrix.run.experiment != catalog.PERFORMANCE:
+        # What an image costs is no matter of how a workload runs.
+        product = [cell for cell in product if not _is_of_image(cell.workload)]
     found = dict.fromkeys(product)
     _require_one_meaning(found)
     known = {cell.workload for cell in found}
@@ -163,6 +168,17 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     kept = _narrow(kept, selection)
     selected = {cell.id for cell in _narrow(list(found), selection)}
     return tuple(partitioned(kept, selection.partition)), [item for item in excluded if item.cell in selected]
+
+
+def _by_one_backend(settings: Image, selection: Selection, experiment: str) -> tuple[Image, Selection]:
+    """For an experiment that has one backend for all. Raises SelectionError where another was asked for."""
+    backend = catalog.EXPERIMENT_BACKENDS[experiment]
+    for asked in selection.backends:
+        if asked != backend:
+            raise SelectionError(
+                f"the experiment {experiment} runs everything by {backend}: by {asked} it would say the same\n  next: leave --backend out"
+            )
+    return settings.model_copy(update={"backends": (backend,)}), dataclasses.replace(selection, backends=(backend,))
 
 
 def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:

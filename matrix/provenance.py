@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import catalog
 from harness.cell import Cell, cell_from_dict
 from matrix.config import Matrix
 from matrix.engines.engine import Environment
@@ -87,6 +88,13 @@ def describe_run(
         "excluded": [dataclasses.asdict(item) for item in plan.excluded],
         "state": "running",
     }
+
+
+def experiment_of(manifest: Mapping[str, Any]) -> str:
+    """What a run measures. A manifest that does not say it is of a version that had nothing but ``performance``."""
+    matrix = manifest.get("matrix")
+    run = matrix.get("run") if isinstance(matrix, dict) else None
+    return str(run.get("experiment", catalog.PERFORMANCE)) if isinstance(run, dict) else catalog.PERFORMANCE
 
 
 def plan_further(manifest: dict[str, Any], launches: Sequence[Launch]) -> None:

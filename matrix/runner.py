@@ -109,6 +109,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         attempt=attempt,
         image=launch.image.label,
         cells=cells,
+        experiment=how.experiment,
         seed=settings.seed,
         timeout_seconds=how.timeout_seconds,
         threads=how.threads,

@@ -134,6 +134,38 @@ class NotCompiled(Healthy):
         return x + 1
 
 
+class Breaks(Healthy):
+    """Two graphs of an operator each, and between them two that the compiler does not see."""
+
+    @torch.compiler.disable
+    def hidden(self, x):
+        return x * 2 + 1
+
+    def forward(self, x):
+        return torch.sigmoid(self.hidden(torch.tanh(x)))
+
+
+class FailsInHalf(Healthy):
+    def forward(self, x):
+        if x.dtype == torch.float16:
+            raise RuntimeError("planted for half")
+        return x + 1
+
+
+class Overflows(Healthy):
+    """Beyond what float16 can hold."""
+
+    def forward(self, x):
+        return (x + 2) * 1e6
+
+
+class Random(Healthy):
+    """The type of its numbers is the type that they are drawn in."""
+
+    def forward(self, x):
+        return torch.randn_like(x)
+
+
 class KillsItsLaunch(Healthy):
     def forward(self, x):
         os.kill(os.getppid(), 9)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import (
     Checked,
@@ -19,8 +17,8 @@ from harness.experiments.checking import (
 )
 from harness.experiments.costs import report_costs
 from harness.experiments.steps import surroundings
+from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER, report_timing
-from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
 from harness.protocols import Backend, Clock, Report, Slices, Subject
 from harness.records import Status, Warn
@@ -49,7 +47,7 @@ class Performance:
         report.phase("time")
         watch = MachineWatch(clock.device)
         with surroundings(cell.mode):
-            measured = self._sample(checked, clock, cell, spec, watch, report, slices)
+            measured = take({EAGER: checked.eager.call, BACKEND: checked.backend.call}, clock, cell, spec, watch, report, slices)
             report_timing(measured, watch, clock, subject, backend, checked, cell, spec, report)
             # Whatever fails from here on, the times are written down.
             report_costs(checked, measured, subject, clock, cell, spec, report)
@@ -65,20 +63,6 @@ class Performance:
             report.warn(Warn.RECOMPILED)
         for warning in set(after.warnings) - set(checked.evidence.warnings):
             report.warn(warning)
-
-    def _sample(
-        self, checked: Checked, clock: Clock, cell: Cell, spec: LaunchSpec, watch: MachineWatch, report: Report, slices: Slices | None
-    ) -> Measurement:
-        return interleave(
-            {EAGER: checked.eager.call, BACKEND: checked.backend.call},
-            clock,
-            spec.sampling,
-            random.Random(f"{spec.seed} {spec.launch} {cell.id}"),
-            watch=watch,
-            state="hot" if cell.id in spec.hot else "cold" if cell.id in spec.cold else None,
-            keep=report.samples,
-            slices=slices,
-        )
 
     def again(
         self,

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import Checked
+from harness.experiments.taking import report_taking
 from harness.measure.ceilings import Ceilings, share_of_limit
 from harness.measure.clock import DEVICE, EMPTY_CALLS, HOST
 from harness.measure.sampling import Measurement
@@ -49,16 +49,11 @@ def report_timing(
         backend_slice_seconds=" ".join(f"{undisturbed(seconds):.6g}" for seconds in measured.by_slice(BACKEND, HOST)),
         compilation_latency=compilation,
         break_even_calls=break_even_calls(compilation, host[EAGER], host[BACKEND]),
-        cache=measured.cache,
-        samples=len(measured.counted),
-        samples_marked=sum(1 for mark in measured.marks if mark) if watch.sees else None,
         eager_calls_per_sample=measured.calls[EAGER, first],
         backend_calls_per_sample=measured.calls[BACKEND, first],
-        warmup_seconds=measured.warmup_seconds,
-        threads=torch.get_num_threads(),
-        **watch.columns(),
     )
-    for warning in (*warnings(measured, first, spec.sampling.width), *watch.warnings()):
+    report_taking(measured, watch, report)
+    for warning in warnings(measured, first, spec.sampling.width):
         report.warn(warning)
     if first == DEVICE:
         _report_device(measured, host, report)

@@ -136,7 +136,7 @@ def _other_size(eager: Outputs, result: Outputs, share: float) -> str:
         if not isinstance(one, torch.Tensor) or not one.is_floating_point():
             continue
         finite = torch.isfinite(one) & torch.isfinite(other)
-        size, found = (_rms(leaf[finite].to(torch.float64)) for leaf in (one, other))
+        size, found = (root_mean_square(leaf[finite].to(torch.float64)) for leaf in (one, other))
         if abs(found - size) > share * size:
             return (
                 f"output {index} has the root mean square {found:.3g} where eager has {size:.3g}, and {share:.0%} of difference is allowed"
@@ -152,7 +152,7 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
         if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64
     }
     leaves = pytree.tree_leaves(result)
-    sizes = {index: _rms(leaf[torch.isfinite(leaf)]) for index, leaf in exact.items()}
+    sizes = {index: root_mean_square(leaf[torch.isfinite(leaf)]) for index, leaf in exact.items()}
     largest = max(sizes.values(), default=0.0)
     errors = {}
     for index, leaf in exact.items():
@@ -164,10 +164,11 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
             errors[index] = math.inf
             continue
         finite = torch.isfinite(leaf)
-        error = _rms((value.to(torch.float64) - leaf)[finite]) / size
+        error = root_mean_square((value.to(torch.float64) - leaf)[finite]) / size
         errors[index] = math.inf if math.isnan(error) else error
     return errors
 
 
-def _rms(values: torch.Tensor) -> float:
+def root_mean_square(values: torch.Tensor) -> float:
+    """0 of no values."""
     return math.sqrt(float(torch.mean(values * values))) if values.numel() else 0.0

@@ -35,23 +35,32 @@ class Interval:
 def ratio_interval(numerators: ArrayLike, denominators: ArrayLike) -> Interval:
     """Ratio of two latencies that were sampled in turn: ``numerators[i]`` and ``denominators[i]`` are of one round; shape (n,), seconds.
 
-    The logarithms' differences ``d`` are paired, so that what a round did to both cancels. Estimate: the exponential of the median of
-    the Walsh averages ``(d_i + d_j) / 2, i <= j``. Bounds: the order statistics of these averages that the signed-rank test cannot
-    reject at 5 %. Nothing is assumed of the noise but symmetry.
+    The exponential of the interval of the logarithms' differences: what a round did to both cancels.
+    """
+    found = difference_interval(np.log(np.asarray(numerators, dtype=np.float64)), np.log(np.asarray(denominators, dtype=np.float64)))
+    low, high = (None if bound is None else float(np.exp(bound)) for bound in (found.low, found.high))
+    return Interval(estimate=float(np.exp(found.estimate)), low=low, high=high)
+
+
+def difference_interval(minuends: ArrayLike, subtrahends: ArrayLike) -> Interval:
+    """Difference of two values that were sampled in turn; shape (n,), paired as in ``ratio_interval``.
+
+    Estimate: the median of the Walsh averages ``(d_i + d_j) / 2, i <= j`` of the paired differences ``d``. Bounds: the order statistics of
+    these averages that the signed-rank test cannot reject at 5 %. Nothing is assumed of the noise but symmetry.
 
     Sources: Hodges and Lehmann 1963; Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3.3.
     """
-    differences = np.log(np.asarray(numerators, dtype=np.float64)) - np.log(np.asarray(denominators, dtype=np.float64))
+    differences = np.asarray(minuends, dtype=np.float64) - np.asarray(subtrahends, dtype=np.float64)
     if len(differences) > MOST_AVERAGED:
         differences = differences[np.linspace(0, len(differences) - 1, MOST_AVERAGED).astype(int)]
     averages = walsh_averages(differences)
     n = len(differences)
-    estimate = float(np.exp(np.median(averages)))
+    estimate = float(np.median(averages))
     if n < FEWEST:
         return Interval(estimate=estimate, low=None, high=None)
     rank = _rank(n)
     ordered = np.partition(averages, (rank, len(averages) - 1 - rank))
-    return Interval(estimate=estimate, low=float(np.exp(ordered[rank])), high=float(np.exp(ordered[len(averages) - 1 - rank])))
+    return Interval(estimate=estimate, low=float(ordered[rank]), high=float(ordered[len(averages) - 1 - rank]))
 
 
 def _rank(n: int) -> int:

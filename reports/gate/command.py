@@ -21,7 +21,7 @@ from reports.gate.baseline_file import write_baseline
 from reports.gate.between import require_measured_now
 from reports.gate.bisecting import BISECT, Bisect, bisected, make_bisect
 from reports.gate.calibration import calibration
-from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons, outputs_of
+from reports.gate.comparisons import Comparisons, comparisons_again, make_comparisons, outputs_of, require_performance
 from reports.gate.compose import compose
 from reports.gate.ending import KEY as ENDING
 from reports.gate.ending import Ending, ending_again, ending_of
@@ -47,6 +47,7 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     if options.resume is not None:
         return _resume(options, source, variables, budget)
     matrix = with_options(matrix, options)
+    require_performance(matrix)
     if not options.quick:
         matrix = for_gate(matrix)
     ending = ending_of(options, matrix)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import catalog
 from matrix.config import Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Plan, PlannedImage, Selection
@@ -86,6 +87,16 @@ def make_comparisons(matrix: Matrix, sources: Mapping[str, Source], selection: S
         if against in sources
     )
     return Comparisons(setups=setups, stored={side: source for side, source in sources.items() if isinstance(source, Stored)})
+
+
+def require_performance(matrix: Matrix) -> None:
+    """SelectionError where the configuration names another experiment: no other one measures what the gate judges."""
+    if matrix.run.experiment != catalog.PERFORMANCE:
+        raise SelectionError(
+            f"the gate judges times, errors and costs, which only the experiment {catalog.PERFORMANCE} measures, and [run] experiment is "
+            f"{matrix.run.experiment!r}\n"
+            f"  next: leave it out of the configuration, and give --experiment {matrix.run.experiment} to nox -s bench-NAME"
+        )
 
 
 def comparisons_again(begun: Begun) -> Comparisons:

@@ -74,8 +74,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_measuring(how)
     add_building(parser)
-    # How many launches there are is what the gate finds out.
-    parser.set_defaults(launches=None)
+    # How many launches there are is what the gate finds out; what it measures of a cell is what it judges by.
+    parser.set_defaults(launches=None, experiment=None)
     return parser
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import catalog
 from harness.cell import Cell
 from matrix.errors import SelectionError
 from matrix.plan import Launch, PlannedImage
-from matrix.provenance import plan_of
+from matrix.provenance import experiment_of, plan_of
 from matrix.store import MANIFEST, RESULTS
 from reports.gate.conditions import Conditions, conditions_of
 from reports.gate.differences import side_of
@@ -58,6 +59,7 @@ def read_run(directory: Path, which: str = "") -> Stored:
     except ValueError as error:
         raise SelectionError(f"{directory / MANIFEST} is not JSON: {error}\n  next: name another run") from None
     launches = plan_of(manifest).launches
+    _require_performance(manifest, directory)
     which, chosen = _chosen(launches, which, directory)
     image = chosen[0].image
     blocks = _blocks(launches, chosen)
@@ -75,6 +77,18 @@ def read_run(directory: Path, which: str = "") -> Stored:
         which=which,
         digest=hashlib.sha256(content.read_bytes() if content.exists() else b"").hexdigest(),
     )
+
+
+def _require_performance(manifest: Mapping[str, Any], directory: Path) -> None:
+    """SelectionError for a run of another experiment: its rows have nothing that the gate judges, or times of another thing."""
+    experiment = experiment_of(manifest)
+    if experiment != catalog.PERFORMANCE:
+        raise SelectionError(
+            f"{directory} measured {experiment}, and the gate judges times, errors and costs, which only the experiment "
+            f"{catalog.PERFORMANCE} measures\n"
+            f"  next: name a run of nox -s bench-NAME -- --experiment {catalog.PERFORMANCE} --launches 10 or more, or look at this one with "
+            f"nox -s report -- {directory}"
+        )
 
 
 def _chosen(launches: Sequence[Launch], which: str, directory: Path) -> tuple[str, list[Launch]]:

@@ -27,6 +27,7 @@ MODULES = (
         "samples.js",
         "charts.js",
         "cell_parts.js",
+        "experiments.js",
         "cell.js",
         "history_marks.js",
         "history_chart.js",

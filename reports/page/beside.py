@@ -112,9 +112,11 @@ def beside(
     )
 
 
-def _entries_of(layout: Layout, image: int) -> dict[tuple[int, str, str], int]:
-    """Entries of an image by line, backend and options."""
-    mine = {place: (column.backend, column.options) for place, column in enumerate(layout.columns) if column.image == image}
+def _entries_of(layout: Layout, image: int) -> dict[tuple[int, str, str, str], int]:
+    """Entries of an image by line, backend, options and experiment: what two experiments measured does not compare."""
+    mine = {
+        place: (column.backend, column.options, column.experiment) for place, column in enumerate(layout.columns) if column.image == image
+    }
     pairs = zip(layout.entry_line.tolist(), layout.entry_column.tolist(), strict=True)
     return {(line, *mine[column]): entry for entry, (line, column) in enumerate(pairs) if column in mine}
 

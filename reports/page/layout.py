@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from harness import catalog
 from matrix.provenance import GATE
 from reports.load import SOURCE, Source
 from reports.manifest import entries, mapping
@@ -18,7 +19,7 @@ from reports.page.model import Column, Entries, Indices, Line
 LINE_KEY = ["name", "dev", "mode", "precision", "shapes", "planned_batch_size"]
 """What makes two rows comparable: everything of a cell but the backend."""
 IMAGE_KEY = [SOURCE, "image", "side"]
-COLUMN_KEY = [*IMAGE_KEY, "backend", "options"]
+COLUMN_KEY = [*IMAGE_KEY, "backend", "options", "experiment"]
 NO_BATCH_SIZE = -1.0
 ENTRY, LINE, COLUMN, BLOCK, TURN, ROLE = "entry", "line", "column", "block", "turn", "role"
 """Columns that ``lay_out`` adds to the table."""
@@ -63,6 +64,8 @@ def lay_out(table: pd.DataFrame, sources: Sequence[Source]) -> Layout:
     laid["planned_batch_size"] = pd.to_numeric(laid["planned_batch_size"]).fillna(NO_BATCH_SIZE).astype(float)
     # The ancestor's files name no suite.
     laid["suite"] = [suite or name.rpartition("/")[0].partition("/")[0] for suite, name in zip(laid["suite"], laid["name"], strict=True)]
+    # What every row was before there were others, and what needs no word.
+    laid["experiment"] = ["" if experiment == catalog.PERFORMANCE else experiment for experiment in laid["experiment"]]
     laid["side"], laid[ROLE], laid[BLOCK] = _about_launches(laid, sources)
     # Whatever a manifest says: no number of a block is used as the size of an array.
     laid[TURN] = laid.groupby(SOURCE)[BLOCK].rank(method="dense").fillna(1).astype("int64") - 1
@@ -194,7 +197,7 @@ def _columns(table: pd.DataFrame, images: Sequence[ImageKey], sources: Sequence[
     of_images = [places[_image_of(keys[place])] for place in order]
     labels = _told_apart(
         [
-            " ".join(str(part) for part in (images[image].name, *keys[place][3:]) if part)
+            " ".join(part for part in (images[image].name, *_words(keys[place])) if part)
             for image, place in zip(of_images, order, strict=True)
         ],
         [str(keys[place][0]) for place in order],
@@ -205,11 +208,17 @@ def _columns(table: pd.DataFrame, images: Sequence[ImageKey], sources: Sequence[
             image=of_images[number],
             backend=str(keys[place][3]),
             options=str(keys[place][4]),
+            experiment=str(keys[place][5]),
             statuses=tuple(counts[number].most_common()),
         )
         for number, place in enumerate(order)
     )
     return columns, numbers
+
+
+def _words(key: Group) -> tuple[str, str, str]:
+    """Of a column, beside its image."""
+    return str(key[3]), str(key[4]), f"({key[5]})" if key[5] else ""
 
 
 def _image_of(key: Group) -> tuple[str, str, str]:

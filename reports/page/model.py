@@ -108,6 +108,8 @@ class Column:
     image: int
     backend: str
     options: str
+    experiment: str = ""
+    """What was measured; empty for ``performance``."""
     statuses: tuple[tuple[str, int], ...]
     """Rows (launch x cell) by status, most first."""
 

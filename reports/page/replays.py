@@ -26,7 +26,9 @@ def make_replays(layout: Layout, sources: Sequence[Source]) -> tuple[str, ...]:
         if selected is None or not session:
             found.append("")
         else:
-            found.append(f"{shlex.join(['nox', '-s', f'bench-{session}', '--', '--image', label])} {selected} --launches {LAUNCHES}")
+            experiment = layout.columns[column].experiment
+            words = ["nox", "-s", f"bench-{session}", "--", "--image", label, *(["--experiment", experiment] if experiment else [])]
+            found.append(f"{shlex.join(words)} {selected} --launches {LAUNCHES}")
     return tuple(found)
 
 

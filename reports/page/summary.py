@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.records import Status, one_line
 from reports.format import duration, percent, ratio, size
 from reports.gate.wording import counted
+from reports.page.experiments import found_of, sentence
 from reports.page.layout import entry_table
 from reports.page.model import Matrix, Page
 from reports.page.totals import ALL_SUITES
@@ -38,10 +39,11 @@ def _rows(page: Page) -> Iterator[list[str]]:
     for line, about in zip(places[:MOST_LINES].tolist(), page.matrix.lines, strict=False):
         reference = None if page.reference is None or line[page.reference] < 0 else line[page.reference]
         name = one_line(f"{about.workload} {about.detail}", WIDTH)
-        yield [name, *("-" if entry < 0 else _text(page.matrix, entry, reference) for entry in line)]
+        cells = zip(line, page.matrix.columns, strict=True)
+        yield [name, *("-" if entry < 0 else _text(page.matrix, entry, reference, column.experiment) for entry, column in cells)]
 
 
-def _text(matrix: Matrix, entry: int, reference: int | None) -> str:
+def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) -> str:
     entries = matrix.entries
     status = entries.status.words[int(entries.status.codes[entry])]
     if status != Status.PASS:
@@ -54,6 +56,7 @@ def _text(matrix: Matrix, entry: int, reference: int | None) -> str:
     parts = (
         ratio(_number(matrix, "speedup", entry)),
         f"(device {ratio(by_device)})" if by_device is not None else "",
+        sentence(experiment, found_of(matrix.rows, entry)) if experiment else "",
         duration(_number(matrix, "host_seconds", entry)) + (f", {ratio(beside)} the reference" if beside is not None else ""),
         f"within {percent(apart)}" if apart is not None else "",
         f"({one_line(warnings, WIDTH)})" if warnings else "",
@@ -83,7 +86,9 @@ def _totals(page: Page) -> Iterator[str]:
         mean = (
             f"geomean {ratio(total.geomean)} over {counted(total.common, 'common line')}" if total and total.geomean else "no common lines"
         )
-        yield f"{one_line(column.label, WIDTH)}: {statuses}; {mean}"
+        # What is no speedup has no mean.
+        means_nothing = bool(column.experiment) and total is None
+        yield f"{one_line(column.label, WIDTH)}: {statuses}" + ("" if means_nothing else f"; {mean}")
     if page.reference is not None:
         label = page.matrix.columns[page.reference].label
         yield f"the reference is {one_line(label, WIDTH)}: how many times as fast each column is"

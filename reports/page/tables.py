@@ -152,9 +152,9 @@ def _matrix(page: Page) -> Table:
         pairs = zip(entries.line.tolist(), entries.column.tolist(), strict=True)
         for (line, column), *others in zip(pairs, *words, *counts, *numbers, matrix.replay, strict=True):
             about = matrix.columns[column]
-            yield (*_line(matrix.lines[line]), page.images[about.image].name, about.backend, about.options, *others)
+            yield (*_line(matrix.lines[line]), page.images[about.image].name, about.backend, about.options, about.experiment, *others)
 
-    columns = (*LINE_COLUMNS, "image", "backend", "options", *texts, "launches", "passed", *names, "replay")
+    columns = (*LINE_COLUMNS, "image", "backend", "options", "experiment", *texts, "launches", "passed", *names, "replay")
     return _of("matrix", "Matrix", columns, rows())
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.cell import Cell, LaunchSpec, Sampling
 from harness.files import read_fields
-from harness.launch import modules_of
+from harness.launch import _compiles_again, modules_of
 from tests.conftest import SOURCE
 
 
@@ -27,6 +27,13 @@ def test_only_what_the_cells_need_is_imported() -> None:
     assert not any("inductor" in name for name in modules_of(spec("eager")))
     assert "torch._inductor.compile_fx" in modules_of(spec("eager", "dynamo:aot_eager"))
     assert modules_of(spec("unheard-of")) == modules_of(spec())
+
+
+def test_only_an_experiment_that_measures_caches_has_a_second_process() -> None:
+    performance = spec("dynamo:eager")
+    assert _compiles_again(performance)
+    assert not _compiles_again(dataclasses.replace(performance, warm_compile=False))
+    assert not _compiles_again(dataclasses.replace(performance, experiment="overhead"))
 
 
 def test_a_launch_leaves_rows_samples_logs_and_facts(tmp_path: Path) -> None:

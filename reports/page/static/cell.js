@@ -1,8 +1,9 @@
 // One cell: what is known of it at once, and its rows and samples when it is opened.
 import { again, compile, drawn, evidence, judged, machine, memory, panel, problems, results, table } from "./cell_parts.js";
-import { ecdf, key, launches, offAxis, strip } from "./charts.js";
+import { VARIANTS, ecdf, key, launches, offAxis, strip } from "./charts.js";
 import { columns, detail, entryAt, findColumn, findLine, lineCount, named, number, page, passed, status, unpack, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
+import { experiment } from "./experiments.js";
 import { sign, tint } from "./matrix_columns.js";
 import { duration, known, ratio } from "./numbers.js";
 import { median, open } from "./samples.js";
@@ -68,6 +69,7 @@ function panels(entry, { rows, series, replay, compared }, cells) {
   return [
     problems(rows, warnings(entry)),
     results(good),
+    experiment(good),
     series.length ? samplePanels(series) : null,
     element("div", { class: "columns" }, [between(good), compile(good), memory(good), machine(good), evidence(rows)].filter(Boolean)),
     judged(here, page.comparisons),
@@ -87,7 +89,7 @@ function samplePanels(series) {
     const marked = of.some((one) => one.marks.some(Boolean));
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(clocks[index] === clock)));
     const total = of.reduce((sum, one) => sum + one.seconds.length, 0);
-    const variants = ["eager", "backend"].filter((variant) => of.some((one) => one.variant === variant));
+    const variants = VARIANTS.filter((variant) => of.some((one) => one.variant === variant));
     holder.replaceChildren(
       element("div", { class: "columns" }, [
         panel("Samples by launch", `${total} samples, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} are off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),

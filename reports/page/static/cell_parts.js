@@ -55,12 +55,12 @@ export function facts(items) {
 }
 
 /** Median over the rows of a column; null where none says. */
-function of(rows, name) {
+export function of(rows, name) {
   const found = median(rows.map((row) => row[name] ?? null));
   return Number.isFinite(found) ? found : null;
 }
 
-function texts(rows, name) {
+export function texts(rows, name) {
   return [...new Set(rows.map((row) => row[name]).filter(Boolean))];
 }
 
@@ -73,7 +73,7 @@ export function results(rows) {
     ["host time", duration(of(rows, "backend_latency_seconds") ?? thousandth(of(rows, "abs_latency"))), beside(duration(of(rows, "eager_latency_seconds")))],
     ["in a CUDA graph", duration(of(rows, "backend_graph_seconds")), beside(duration(of(rows, "eager_graph_seconds")))],
     ["copies", duration(of(rows, "transfer_seconds"))],
-    ["error against float64", error(of(rows, "backend_error")), beside(error(of(rows, "eager_error")))],
+    ["error against float64", error(of(rows, "backend_error")) || beside(error(of(rows, "eager_error"))), known(of(rows, "backend_error")) ? beside(error(of(rows, "eager_error"))) : ""],
     ["tolerance", error(of(rows, "tolerance")), texts(rows, "compared_by").join(", ")],
     ["of the roofline", share(of(rows, "backend_limit_share")), beside(share(of(rows, "eager_limit_share")))],
     ["size of the image", size(of(rows, "image_bytes")), known(of(rows, "image_compressed_bytes")) ? `compressed ${size(of(rows, "image_compressed_bytes"))}` : ""],

@@ -5,7 +5,7 @@ import { median } from "./samples.js";
 import { linear, range } from "./scale.js";
 import { texts } from "./ticks.js";
 
-const VARIANTS = ["eager", "backend"];
+export const VARIANTS = ["eager", "graphs", "backend"];
 const WIDTH = 720;
 const LEFT = 64;
 
@@ -45,10 +45,10 @@ export function strip(series) {
     if (index) parts.push(drawing("path", { class: "between grid", d: `M${start.toFixed(1)} 10V${bottom}` }));
     if (launches.length <= 24 || index % Math.ceil(launches.length / 24) === 0)
       parts.push(drawing("text", { x: (start + slot / 2).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, String(launch)));
-    for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "eager" ? 0.07 : 0.53), slot * 0.4, time, dot));
+    for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "backend" ? 0.53 : 0.07), slot * 0.4, time, dot));
   });
   parts.push(drawing("text", { x: LEFT + (WIDTH - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
-  return figure("strip", height, `Every sample of ${launches.length} launches, eager beside the backend`, parts);
+  return figure("strip", height, `Every sample of ${launches.length} launches, ${VARIANTS.filter((variant) => series.some((one) => one.variant === variant)).join(" beside ")}`, parts);
 }
 
 function column(one, left, width, time, dot) {
@@ -153,6 +153,6 @@ export function stacked(rows, format) {
 }
 
 export function key(...variants) {
-  const names = { eager: "eager", backend: "backend", marked: "× taken under throttling or contention" };
+  const names = { eager: "eager", graphs: "graphs alone", backend: "backend", marked: "× taken under throttling or contention" };
   return element("ul", { class: "legend" }, variants.map((variant) => element("li", { class: variant }, variant === "marked" ? "" : element("span", { class: "key " + variant, "aria-hidden": true }), names[variant])));
 }

@@ -1,0 +1,157 @@
+"""How far each precision is from float64, output by output: which tolerance a workload can be held to.
+
+The ancestor (``--tolerance``) tells maximum, mean and deviation of a backend's elements from eager's in one precision, each over 1 plus the
+element. Here eager in every precision is held against float64 with the weights and inputs of float32, so that what rounding them costs is
+counted, and an output is the measure of its own errors: its elements may all be small. A backend's error is a column of ``performance``.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils import _pytree as pytree
+
+from harness.cell import Cell, LaunchSpec
+from harness.experiments.checking import copy_of, reference_of, seeded, step_of
+from harness.measure.accuracy import root_mean_square
+from harness.protocols import Backend, Clock, Report, Results, Slices, Subject, Unsupported
+from harness.records import Status, one_line
+from harness.workloads.loading import load_subject
+
+PRECISIONS = ("float32", "bfloat16", "float16", "amp")
+MEASURED = ("outputs", "loss", "gradients", "input gradients")
+"""Groups of results: what is left of inputs and buffers was mostly never computed."""
+COLUMNS = ("precision", "output", "shape", "size", "error", "max_error", "status", "reason")
+"""Of the table; ``size`` is the output's root mean square in float64, which both errors are over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputError:
+    """One output in one precision. Errors are relative to its size; infinite where it is not finite, and float64 is."""
+
+    precision: str
+    output: str
+    shape: tuple[int, ...]
+    size: float
+    error: float
+    max_error: float
+
+
+class PrecisionErrors:
+    def run(
+        self,
+        *,
+        subject: Subject,
+        backend: Backend,
+        clock: Clock,
+        cell: Cell,
+        spec: LaunchSpec,
+        load_seconds: float,
+        report: Report,
+        slices: Slices | None = None,
+    ) -> str:
+        """``backend`` has no part in it. A precision that does not run has a line in the table that says why; the cell's own must."""
+        report.set(batch_size=subject.batch_size)
+        report.phase("eager")
+        own = seeded(step_of(copy_of(subject), cell), spec.seed, cell.device)
+        report.phase("reference")
+        exact = _exact(subject, cell, spec.seed, report)
+
+        found: list[OutputError] = list(errors(cell.precision, own, exact))
+        failures: dict[str, tuple[str, str]] = {}
+        for precision in PRECISIONS:
+            if precision != cell.precision:
+                report.phase(precision)
+                try:
+                    found += errors(precision, _results(dataclasses.replace(cell, precision=precision), spec.seed), exact)
+                except Unsupported as error:
+                    failures[precision] = Status.UNSUPPORTED, str(error)
+                except Exception as error:  # noqa: BLE001  # whatever a workload raises in another precision than it was written for
+                    traceback.print_exc()
+                    failures[precision] = Status.EAGER_FAIL_TO_RUN, f"{type(error).__name__}: {error}"
+        report.phase("table")
+        _write(found, failures, report.artifact("tolerance.csv"))
+        _report(found, cell.precision, report)
+        return Status.PASS
+
+
+def _results(cell: Cell, seed: int) -> Results:
+    return seeded(step_of(load_subject(cell, seed), cell), seed, cell.device)
+
+
+def _exact(subject: Subject, cell: Cell, seed: int, report: Report) -> Results:
+    """In float64. Of float32's weights and inputs, which every other precision's are rounded from; of the cell's own where there are none."""
+    finest = dataclasses.replace(cell, precision="float32")
+    try:
+        loaded = subject if cell.precision == finest.precision else load_subject(finest, seed)
+    except Unsupported:
+        loaded, finest = subject, cell
+    exact = reference_of(loaded, seeded(step_of(copy_of(loaded), finest), seed, cell.device), finest, seed, report)
+    if exact is None:
+        raise Unsupported("the workload has no results in float64 that errors could be measured against; the log says why")
+    return exact
+
+
+def errors(precision: str, results: Results, exact: Results) -> Iterator[OutputError]:
+    """Of every output that is a floating-point tensor and anything but zero in float64."""
+    for group in MEASURED:
+        if group not in exact:
+            continue
+        leaves = dict(pytree.tree_flatten_with_path(results[group])[0])
+        for path, reference in pytree.tree_flatten_with_path(exact[group])[0]:
+            found = leaves.get(path)
+            if not isinstance(reference, torch.Tensor) or not isinstance(found, torch.Tensor) or not reference.is_floating_point():
+                continue
+            finite = torch.isfinite(reference)
+            size = root_mean_square(reference[finite])
+            if size == 0:
+                continue
+            yield OutputError(
+                precision=precision,
+                output=f"{group}{pytree.keystr(path)}",
+                shape=tuple(reference.shape),
+                size=size,
+                **_relative(found, reference, finite, size),
+            )
+
+
+def _relative(found: torch.Tensor, reference: torch.Tensor, finite: torch.Tensor, size: float) -> dict[str, float]:
+    if found.shape != reference.shape:
+        return {"error": math.inf, "max_error": math.inf}
+    differences = (found.to(device=reference.device, dtype=torch.float64) - reference)[finite]
+    pair = {"error": root_mean_square(differences) / size, "max_error": float(differences.abs().max()) / size}
+    return {name: value if math.isfinite(value) else math.inf for name, value in pair.items()}
+
+
+def _report(found: list[OutputError], precision: str, report: Report) -> None:
+    mine = [each for each in found if each.precision == precision]
+    if mine:
+        report.set(eager_error=max(each.error for each in mine), eager_max_error=max(each.max_error for each in mine))
+    if not found:
+        return
+    worst = max(found, key=lambda each: each.error)
+    report.set(
+        worst_precision=worst.precision,
+        worst_output=worst.output,
+        worst_error=worst.error,
+        worst_max_error=worst.max_error,
+    )
+    if not math.isfinite(worst.error):
+        report.set(reason=f"in {worst.precision}, {worst.output} is not finite where float64 is, or of another shape")
+
+
+def _write(found: list[OutputError], failures: dict[str, tuple[str, str]], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for each in found:
+            shape = "x".join(map(str, each.shape))
+            writer.writerow((each.precision, each.output, shape, each.size, each.error, each.max_error, Status.PASS, ""))
+        writer.writerows((precision, "", "", "", "", "", status, one_line(why)) for precision, (status, why) in failures.items())

@@ -1,0 +1,94 @@
+"""What experiments beside ``performance`` found of a cell, in a line for the terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import one_line
+from reports.format import duration, error, percent
+from reports.page.model import Rows, Words
+
+WIDTH = 100
+"""Characters of a name that a terminal is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The rows of one entry."""
+
+    rows: Rows
+    first: int
+    end: int
+
+    def number(self, column: str) -> float | None:
+        """Median over the launches that have it."""
+        values = self.rows.columns.get(column)
+        if not isinstance(values, np.ndarray):
+            return None
+        known = [float(value) for value in values[self.first : self.end] if np.isfinite(value)]
+        return float(np.median(known)) if known else None
+
+    def word(self, column: str) -> str:
+        """Of the first launch that has it; on one line."""
+        words = self.rows.columns.get(column)
+        if not isinstance(words, Words):
+            return ""
+        return one_line(next((words.words[code] for code in words.codes[self.first : self.end].tolist() if words.words[code]), ""), WIDTH)
+
+
+def found_of(rows: Rows, entry: int) -> Found:
+    first, end = np.searchsorted(rows.entry, [entry, entry + 1]).tolist()
+    return Found(rows=rows, first=first, end=end)
+
+
+def sentence(experiment: str, found: Found) -> str:
+    """Empty for an experiment that nobody here knows."""
+    return SENTENCES[experiment](found) if experiment in SENTENCES else ""
+
+
+def _coverage(found: Found) -> str:
+    captured, total, graphs, time = (found.number(name) for name in ("captured_ops", "total_ops", "unique_graphs", "pct_time"))
+    if captured is None or total is None:
+        return ""
+    parts = (
+        f"{captured:.0f} of {total:.0f} operators in {graphs:.0f} {'graph' if graphs == 1 else 'graphs'}" if graphs is not None else "",
+        f"{percent(time)} of the time" if time is not None else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _overhead(found: Found) -> str:
+    seconds, guards = found.number("overhead_seconds"), found.number("guards")
+    parts = (
+        f"{_signed(seconds)} a call" if seconds is not None else "",
+        f"{guards:.0f} guards" if guards is not None else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _tolerance(found: Found) -> str:
+    own, worst, precision = found.number("eager_error"), found.number("worst_error"), found.word("worst_precision")
+    parts = (
+        f"error {error(own)}" if own is not None else "",
+        f"worst {precision} {error(worst) or 'not finite'} ({found.word('worst_output')})" if precision else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _nothing(found: Found) -> str:
+    return "ran"
+
+
+def _signed(seconds: float) -> str:
+    return f"{'-' if seconds < 0 else '+'}{duration(abs(seconds))}"
+
+
+SENTENCES: Mapping[str, Callable[[Found], str]] = {
+    "coverage": _coverage,
+    "overhead": _overhead,
+    "tolerance": _tolerance,
+    "nothing": _nothing,
+}

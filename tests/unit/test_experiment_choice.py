@@ -1,0 +1,153 @@
+"""Which experiment a run makes: chosen by configuration or command line, told by manifest and rows, and kept when it is resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import subprocess
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import matrix.__main__
+import matrix.bench
+import matrix.ready
+from harness import catalog
+from harness.cell import Cell, LaunchSpec
+from harness.output import row_of
+from harness.records import Status
+from matrix.config import Matrix, parse_matrix
+from matrix.errors import INTERRUPTED, SelectionError
+from matrix.options import make_parser
+from matrix.overrides import with_options
+from matrix.plan import PlannedImage, Selection, make_plan
+from matrix.provenance import experiment_of
+from matrix.runner import Known, Settings, launch_spec
+from tests.fake_engine import PlayedEngine
+from tests.unit.gate_runs import TEXT
+from tests.unit.test_config import GOOD, messages
+from tests.unit.test_gate_command import Run, engine, only_run, run
+
+__all__ = ["engine", "run"]
+
+CPU = PlannedImage(name="cpu")
+IMAGES = GOOD.replace('suites = ["micro"]', 'suites = ["micro", "image"]') + '\n[suites.image]\nworkloads = ["image/*"]\n'
+
+
+def matrix_of(experiment: str, source: str = IMAGES) -> Matrix:
+    return parse_matrix(source.replace("[run]", f'[run]\nexperiment = "{experiment}"', 1))
+
+
+def cells(experiment: str, selection: Selection = Selection(), source: str = IMAGES) -> tuple[Cell, ...]:  # noqa: B008  # it is frozen
+    return make_plan(matrix_of(experiment, source), (CPU,), selection).launches[0].cells
+
+
+def test_an_unknown_one_is_named_with_the_nearest() -> None:
+    (line,) = messages(GOOD.replace("[run]", '[run]\nexperiment = "covrage"', 1))
+    assert line == "matrix.toml:3: run.experiment: unknown experiment 'covrage'; did you mean 'coverage'?"
+
+
+def test_the_command_line_takes_the_place_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = with_options(matrix_of("overhead"), make_parser().parse_args(["bench", "cpu", "--experiment", "coverage"]))
+    assert chosen.run.experiment == "coverage"
+    assert with_options(matrix_of("overhead"), make_parser().parse_args(["bench", "cpu"])).run.experiment == "overhead"
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args(["bench", "cpu", "--experiment", "covrage"])
+    assert ended.value.code == 2
+    assert "did you mean 'coverage'?" in capsys.readouterr().err
+
+
+def test_it_reaches_the_launch_and_every_row() -> None:
+    plan = make_plan(matrix_of("coverage"), (CPU,), Selection())
+    spec = launch_spec(plan.launches[0], plan.launches[0].cells, Settings(matrix=matrix_of("coverage"), seed=1), "run", 0, Known())
+    assert LaunchSpec.from_json(spec.to_json()).experiment == "coverage"
+    assert row_of(spec.cells[0], spec, Status.INFRA_ERROR, "").experiment == "coverage"
+
+
+@pytest.mark.parametrize("experiment", sorted(catalog.EXPERIMENT_BACKENDS))
+def test_what_would_be_the_same_by_every_backend_is_measured_once(experiment: str) -> None:
+    found = cells(experiment)
+    assert {cell.backend for cell in found} == {catalog.EXPERIMENT_BACKENDS[experiment]}
+    assert [cell.workload for cell in found] == [f"micro/{name}" for name in catalog.SUITES["micro"]], "and none of what the image costs"
+    with pytest.raises(SelectionError, match=r"by inductor it would say the same\n  next: leave --backend out"):
+        cells(experiment, Selection(backends=("inductor",)))
+
+
+def test_cells_beside_the_axes_are_measured_too() -> None:
+    rule = '\n[[include]]\nreason = "half"\nworkload = ["micro/sort"]\nprecision = ["bfloat16"]\n'
+    assert [cell.backend for cell in cells("coverage", source=IMAGES + rule) if cell.precision == "bfloat16"] == ["dynamo:eager"]
+
+
+def test_performance_measures_what_the_image_costs() -> None:
+    assert "image/start" in {cell.workload for cell in cells("performance")}
+
+
+def test_a_manifest_that_does_not_say_it_is_of_performance() -> None:
+    assert experiment_of({}) == experiment_of({"matrix": {"run": {"seed": 1}}}) == experiment_of({"matrix": 3}) == "performance"
+
+
+Bench = Callable[..., int]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: PlayedEngine) -> Bench:
+    """The command, with launches that are played and without a page."""
+    config = tmp_path / "matrix.toml"
+    config.write_text(TEXT)
+    monkeypatch.setattr(matrix.__main__, "interruptible", contextlib.nullcontext)
+    no_page = types.SimpleNamespace(run=lambda command, **settings: subprocess.CompletedProcess(command, 0))
+    monkeypatch.setattr(matrix.bench, "subprocess", no_page)
+
+    def call(*options: str) -> int:
+        return matrix.__main__.main(
+            ["--config", str(config), "bench", "cpu", "--results", str(tmp_path / "results"), "-k", "softmax", *options]
+        )
+
+    return call
+
+
+def rows(directory: Path) -> list[dict[str, Any]]:
+    with (directory / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_resumed_with_its_own_experiment(
+    tmp_path: Path, bench: Bench, engine: PlayedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.stops[0] = (1, KeyboardInterrupt)
+    assert bench("--experiment", "overhead", "--mode", "inference", "--mode", "training") == INTERRUPTED
+    directory = only_run(tmp_path)
+    assert json.loads((directory / "manifest.json").read_text())["matrix"]["run"]["experiment"] == "overhead"
+    assert bench("--resume", str(directory), "--experiment", "coverage") == 2
+    assert "the run measures overhead" in capsys.readouterr().err
+    assert bench("--resume", str(directory)) == 0
+    assert [(row["experiment"], row["mode"]) for row in rows(directory)] == [("overhead", "inference"), ("overhead", "training")]
+
+
+def test_the_gate_judges_performance_alone(tmp_path: Path, bench: Bench, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--experiment", "coverage", "--image", "cpu@new", "--image", "cpu@old") == 0
+    directory = only_run(tmp_path)
+    assert run("--baseline", f"{directory}#cpu@old", "--candidate", f"{directory}#cpu") == 2
+    said = capsys.readouterr().err
+    assert f"{directory} measured coverage" in said
+    assert "next: " in said
+
+
+def test_a_gate_is_not_begun_with_another(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "matrix.toml"
+    config.write_text(f'[run]\nexperiment = "coverage"\n{config.read_text()}')
+    assert run("--baseline", "cpu@old", "--candidate", "cpu@new") == 2
+    said = capsys.readouterr().err
+    assert "only the experiment performance measures" in said
+    assert "next: " in said
+    assert not (tmp_path / "results").exists()
+
+
+def test_every_experiment_is_there() -> None:
+    for reference in catalog.EXPERIMENTS.values():
+        assert hasattr(catalog.load(reference), "run")
+    assert set(catalog.EXPERIMENT_BACKENDS) < set(catalog.EXPERIMENTS)

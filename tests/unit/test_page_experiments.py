@@ -1,0 +1,103 @@
+"""Runs of other experiments in a report: named, told in their own words, and compared with nothing that measured another thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import catalog
+from harness.records import Row
+from reports.load import load
+from reports.page.build import build
+from reports.page.collect import collect
+from reports.page.experiments import SENTENCES
+from reports.page.model import Page
+from reports.page.summary import summary
+from tests.unit.page_runs import NOW, decoded, failed, manifest_of, page_of, row, write_run
+
+SAID: dict[str, tuple[dict[str, Any], str]] = {
+    "coverage": (
+        {"captured_ops": 2, "total_ops": 4, "unique_graphs": 2, "pct_ops": 0.5, "pct_time": 0.412},
+        "2 of 4 operators in 2 graphs, 41.2 % of the time",
+    ),
+    "tolerance": (
+        {"eager_error": 1.2e-7, "worst_precision": "bfloat16", "worst_output": "outputs", "worst_error": 2e-3},
+        "error 1.2e-07, worst bfloat16 2.0e-03 (outputs)",
+    ),
+    "nothing": ({}, "ran"),
+    "overhead": ({"speedup": 0.8, "overhead_seconds": 2.5e-5, "guards": 12}, "0.80x +25 us a call, 12 guards"),
+}
+
+
+def of(experiment: str, name: str = "micro/softmax", launch: int = 0, **columns: Any) -> Row:
+    backend = catalog.EXPERIMENT_BACKENDS.get(experiment, "inductor")
+    values = {"speedup": None, "backend_latency_seconds": None, "eager_latency_seconds": None, **columns}
+    return replace(row(name, backend), experiment=experiment, launch=launch, **values)
+
+
+@pytest.mark.parametrize("experiment", SAID)
+def test_the_terminal_says_what_was_found(experiment: str, tmp_path: Path) -> None:
+    columns, text = SAID[experiment]
+    found = summary(page_of(write_run(tmp_path / "run", [of(experiment, **columns), of(experiment, "micro/sort")])))
+    assert f"({experiment})" in found.splitlines()[0]
+    assert text in next(line for line in found.splitlines() if "softmax" in line)
+    assert next(line for line in found.splitlines() if "sort" in line).split()[-1] in {"pass", "ran"}, (
+        "what says nothing has passed all the same"
+    )
+
+
+def test_every_experiment_has_its_words() -> None:
+    assert set(SAID) == set(SENTENCES) == set(catalog.EXPERIMENTS) - {catalog.PERFORMANCE}
+
+
+def test_the_median_over_launches_is_told(tmp_path: Path) -> None:
+    rows = [of("coverage", launch=launch, captured_ops=launch, total_ops=9, unique_graphs=1) for launch in range(3)]
+    assert "1 of 9 operators" in summary(page_of(write_run(tmp_path / "run", rows)))
+
+
+def test_there_is_no_mean_of_what_is_no_speedup(tmp_path: Path) -> None:
+    rows = [of("coverage", captured_ops=1, total_ops=1), failed("micro/sort", "dynamo:eager", experiment="coverage")]
+    page = page_of(write_run(tmp_path / "run", rows))
+    assert not page.totals
+    assert summary(page).splitlines()[-1] == "cpu@1 dynamo:eager (coverage): 1 pass, 1 timeout"
+
+
+def beside(tmp_path: Path, experiment: str) -> Page:
+    """A run of an experiment and one of performance, of the same image, backend and workload."""
+    manifest = manifest_of(["cpu@1"], ["cpu@1"])
+    rows = [replace(row(backend="dynamo:eager"), experiment=name) for name in (experiment, "performance")]
+    paths = [write_run(tmp_path / name, [each], manifest=manifest) for name, each in zip(("first", "second"), rows, strict=True)]
+    return build(collect(load(paths)), NOW)
+
+
+def test_what_two_experiments_measured_is_not_compared(tmp_path: Path) -> None:
+    assert beside(tmp_path / "one", "performance").comparisons, "the same experiment is"
+    found = beside(tmp_path / "other", "overhead")
+    assert found.comparisons == ()
+    assert [column.label for column in found.matrix.columns] == ["cpu@1 dynamo:eager (overhead)", "cpu@1 dynamo:eager"]
+
+
+def test_rows_of_two_experiments_in_one_file_are_two_columns(tmp_path: Path) -> None:
+    rows = [replace(row(), experiment="coverage"), replace(row(), experiment="performance", launch=1)]
+    found = page_of(write_run(tmp_path / "run", rows))
+    assert sorted(column.label for column in found.matrix.columns) == ["cpu@1 inductor", "cpu@1 inductor (coverage)"]
+
+
+def test_a_cell_is_measured_again_by_its_experiment(tmp_path: Path) -> None:
+    cell = {"workload": "micro/softmax", "backend": "dynamo:eager", "options": []}
+    manifest = manifest_of(["cpu@1"], ["cpu@1"], cells={"cpu@1": [cell]})
+    mine = replace(of("coverage"), cell="micro/softmax dynamo:eager cpu inference float32 small")
+    (command,) = page_of(write_run(tmp_path / "run", [mine], manifest=manifest)).matrix.replay
+    assert "--image cpu@1 --experiment coverage --only micro/softmax --backend dynamo:eager" in command
+
+
+def test_the_page_has_the_columns_of_an_experiment(tmp_path: Path) -> None:
+    columns, _ = SAID["coverage"]
+    blocks = decoded(page_of(write_run(tmp_path / "run", [of("coverage", **columns)])))
+    drawer = next(about for name, (about, _) in blocks.items() if name.startswith("bm-drawer"))
+    assert drawer["rows"]["experiment"] == ["coverage"]
+    assert drawer["rows"]["pct_ops"] == [0.5]
+    assert drawer["rows"]["total_ops"] == [4]
