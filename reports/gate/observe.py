@@ -18,6 +18,9 @@ from reports.statistics import Booleans, Floats
 HOST, DEVICE = "host", "device"
 Pair = tuple[str, str]
 """Texts of the baseline's slices and of the candidate's."""
+FEWEST_SLICES = 5
+"""For a median that two disturbed slices do not move. Of launches with fewer (a few long calls, or a few samples) levels compare: a single
+slice of one disturbed sample was 20 times as long as the others."""
 NEVER_MEASURED = (Status.INFRA_ERROR,)
 """Statuses that say something of the engine and nothing of the image."""
 
@@ -105,7 +108,8 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
             if block.together and clock == HOST and one.backend_slice_seconds:
                 slices[index] = (one.backend_slice_seconds, other.backend_slice_seconds)
     for index, difference in zip(slices, slice_differences(list(slices.values())), strict=True):
-        differences[index], in_turns[index] = difference, True
+        if math.isfinite(difference):
+            differences[index], in_turns[index] = difference, True
     return Observation(
         differences=differences,
         in_turns=in_turns,
@@ -119,7 +123,7 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
 def slice_differences(pairs: Sequence[Pair]) -> Floats:
     """Of launches that took turns: the median over their slices of the logarithm of the ratio, second over first; shape (pairs,).
 
-    Slices of the same number lie beside each other in time, so that what the machine did then is in both. NaN where texts are no slices.
+    Slices of the same number lie beside each other in time, so that what the machine did then is in both. NaN where texts are no slices, or fewer than ``FEWEST_SLICES``.
     """
     found = np.full(len(pairs), np.nan)
     texts = [[text.split() for text in pair] for pair in pairs]
@@ -127,7 +131,7 @@ def slice_differences(pairs: Sequence[Pair]) -> Floats:
     for index, (one, other) in enumerate(texts):
         by_count.setdefault(min(len(one), len(other)), []).append(index)
     for count, group in by_count.items():
-        if count:
+        if count >= FEWEST_SLICES:
             # All texts of a group at once: ten thousand cells have millions of slices.
             values = _floats([word for index in group for side in texts[index] for word in side[:count]]).reshape(len(group), 2, count)
             with np.errstate(invalid="ignore", divide="ignore"):

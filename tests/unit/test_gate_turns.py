@@ -15,14 +15,22 @@ from tests.unit.gate_blocks import Columns, block, row, setup_with
 
 
 def test_the_median_of_the_ratios_of_slices() -> None:
-    found = slice_differences([("1 2 4", "1.1 2.2 4.4"), ("1 1 1", "1 9 1"), ("1 1 1 7", "2 2 2"), ("", "1"), ("1", "")])
+    found = slice_differences(
+        [
+            ("1 2 4 8 1", "1.1 2.2 4.4 8.8 1.1"),
+            ("1 1 1 1 1", "1 9 1 9 1"),
+            ("1 1 1 1 1 7", "2 2 2 2 2"),
+            ("", "1 1 1 1 1"),
+            ("1 1 1 1 1", ""),
+        ]
+    )
     assert np.exp(found[:3]).tolist() == pytest.approx([1.1, 1.0, 2.0])
     assert np.isnan(found[3:]).all()
 
 
-@pytest.mark.parametrize("text", ["1 x 1", "nan nan nan", "0 0 0", "-1 -1 -1"])
+@pytest.mark.parametrize("text", ["1 x 1 x x", "nan nan nan nan nan", "0 0 0 0 0", "-1 -1 -1 -1 -1"])
 def test_what_is_no_time_is_no_difference(text: str) -> None:
-    found = slice_differences([(text, text), ("1 1 1", "1 1 1")])
+    found = slice_differences([(text, text), ("1 1 1 1 1", "1 1 1 1 1")])
     assert math.isnan(found[0]) or found[0] == 0.0
     assert found[1] == 0.0
 
@@ -31,7 +39,10 @@ def test_slices_count_and_levels_do_not() -> None:
     setup = setup_with("a", "b")
 
     def slices(number: int, candidate: bool) -> Columns:
-        return {"backend_p05_seconds": 9.0 if candidate else 1.0, "backend_slice_seconds": "2e-3 4e-3" if candidate else "1e-3 2e-3"}
+        return {
+            "backend_p05_seconds": 9.0 if candidate else 1.0,
+            "backend_slice_seconds": "2e-3 4e-3 2e-3 2e-3 2e-3" if candidate else "1e-3 2e-3 1e-3 1e-3 1e-3",
+        }
 
     def levels(number: int, candidate: bool) -> Columns:
         return {"backend_p05_seconds": 3.0 if candidate else 1.0}
@@ -40,6 +51,17 @@ def test_slices_count_and_levels_do_not() -> None:
     assert np.exp(seen.differences).tolist() == pytest.approx([2.0, 3.0])
     assert seen.in_turns.tolist() == [True, False]
     assert not seen.void.any()
+
+
+def test_of_few_slices_one_may_be_disturbed_and_levels_compare() -> None:
+    setup = setup_with("a")
+
+    def few(number: int, candidate: bool) -> Columns:
+        return {"backend_p05_seconds": 1.1 if candidate else 1.0, "backend_slice_seconds": "20 1.1" if candidate else "1"}
+
+    seen = observe(setup.ids, [True], block(setup, 0, [few]), {}, Limits())
+    assert np.exp(seen.differences).tolist() == pytest.approx([1.1])
+    assert seen.in_turns.tolist() == [False]
 
 
 def test_what_was_measured_alone_does_not_compare() -> None:
