@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.records import one_line
 from reports.format import duration, error, percent
+from reports.gate.wording import counted
 from reports.page.model import Rows, Words
 
 WIDTH = 100
@@ -54,7 +55,7 @@ def _coverage(found: Found) -> str:
     if captured is None or total is None:
         return ""
     parts = (
-        f"{captured:.0f} of {total:.0f} operators in {graphs:.0f} {'graph' if graphs == 1 else 'graphs'}" if graphs is not None else "",
+        f"{captured:.0f} of {total:.0f} operators in {counted(round(graphs), 'graph')}" if graphs is not None else "",
         f"{percent(time)} of the time" if time is not None else "",
     )
     return ", ".join(filter(None, parts))
@@ -64,7 +65,7 @@ def _overhead(found: Found) -> str:
     seconds, guards = found.number("overhead_seconds"), found.number("guards")
     parts = (
         f"{_signed(seconds)} a call" if seconds is not None else "",
-        f"{guards:.0f} guards" if guards is not None else "",
+        counted(round(guards), "guard") if guards is not None else "",
     )
     return ", ".join(filter(None, parts))
 
