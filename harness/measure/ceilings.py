@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.measure.state import PRESSURE_LIMIT, PressureGauge
+from harness.measure.state import WAITING_LIMIT, WaitGauge
 
 if TYPE_CHECKING:
     import torch
@@ -139,14 +139,17 @@ def of_devices(devices: Iterable[str]) -> dict[str, object]:
 
 def _undisturbed(device: str) -> dict[str, object]:
     """Empty where others wanted the processor all the time; the log says so."""
-    gauge = PressureGauge()
+    gauge = WaitGauge()
     for _ in range(ATTEMPTS):
-        began, waited = time.monotonic(), gauge.seconds()
+        began, first = time.monotonic(), gauge.read()
         ceilings = measure_ceilings(device)
-        pressure = ((gauge.seconds() or 0.0) - (waited or 0.0)) / (time.monotonic() - began)
-        if device != "cpu" or pressure <= PRESSURE_LIMIT:
+        # Threads that were made for it have waited in it.
+        gauge.look()
+        last = gauge.read()
+        waited = last.share_since(first, time.monotonic() - began) if first is not None and last is not None else 0.0
+        if device != "cpu" or waited <= WAITING_LIMIT:
             return {device: ceilings.to_json()}
-        print(f"ceilings of {device}: not measured, others wanted the processor for {pressure:.0%} of the time", flush=True)
+        print(f"ceilings of {device}: not measured, {waited:.0%} of the time waited for a processor", flush=True)
     return {}
 
 

@@ -6,7 +6,6 @@ kernels do not have all of it.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -16,13 +15,13 @@ from pathlib import Path
 
 from harness.measure.nvml import Gpu
 
-PRESSURE_LIMIT = 0.05
-"""Share of the time in which something waited for a processor. With launches over it voided, a gate beside a bursty neighbour found
-planted slowdowns as surely as an idle machine does: measured on 120 launches of twelve operators."""
+WAITING_LIMIT = 0.05
+"""Share of the time in which a thread that could run waited for a processor. With launches over it voided, a gate beside a bursty
+neighbour found planted slowdowns as surely as an idle machine does: measured on 120 launches of twelve operators."""
 OTHERS_LIMIT = 0.05
-"""Share of the cores that others may use: where the kernel has no pressure information, the same share of the same disturbance."""
+"""Share of the cores that others may use: where the kernel tells nothing of waiting, the same share of the same disturbance."""
 STEAL_LIMIT = 0.02
-"""Share of the cores that the hypervisor gave to other machines. Lower than for pressure: an idle one counts 0, and what is stolen is
+"""Share of the cores that the hypervisor gave to other machines. Lower than for waiting: an idle one counts 0, and what is stolen is
 spread over all cores while it stops one."""
 THROTTLED_LIMIT = 0.01
 """Share of the time in which the control group was stopped for having used up its share of processors. The kernel stops it for the
@@ -30,6 +29,26 @@ rest of a period (100 ms by default), so that 1 % is one such stop in ten second
 
 ROOT = Path("/")
 PRESSURE = "proc/pressure/cpu"
+THREADS = "proc/self/task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """Of threads, from some beginning on; two of them make a share."""
+
+    waiting_seconds: float
+    """Total time in which they could run and had no processor."""
+    running_seconds: float
+    """Total time in which they ran."""
+
+    def share_since(self, earlier: Waits, seconds: float) -> float:
+        """Of ``seconds``, or of all that the threads wanted where several of them wanted a processor at once: from 0 to 1.
+
+        A thread that sleeps most of the time has waited for what little it did: of the whole time that is little, too.
+        """
+        waited = max(0.0, self.waiting_seconds - earlier.waiting_seconds)
+        wanted = waited + max(0.0, self.running_seconds - earlier.running_seconds)
+        return waited / max(seconds, wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +57,8 @@ class CpuReading:
 
     seconds: float
     """When: time.monotonic()."""
+    waits: Waits | None
+    """Of this process' threads."""
     pressure_seconds: float | None
     """Total time in which at least one task that could run was waiting for a processor, on the whole machine, averaged by the kernel
     over the processors that are not idle. Source: Documentation/accounting/psi.rst."""
@@ -59,7 +80,10 @@ class CpuReading:
 class CpuJudgement:
     """Shares of the time between two readings, each None where unknown."""
 
+    waiting_share: float | None
+    """Of what this process' threads wanted of the processors: what they had to wait for."""
     pressure_share: float | None
+    """The machine's: others that wait for other processors count too, and processors on which nothing waits make it less."""
     steal_share: float | None
     """Of all cores."""
     throttled_share: float | None
@@ -84,27 +108,41 @@ class GpuReading:
     """Processes with a CUDA context on it, this one not counted."""
 
 
-class PressureGauge:
-    """Total time under CPU pressure, from a file that stays open: cheap enough for before and after every round of samples."""
+class WaitGauge:
+    """How long this process' threads have waited, from files that stay open: cheap enough for before and after every round of samples.
+
+    Where the kernel keeps no statistics of a thread, it is the machine's pressure instead.
+    """
 
     def __init__(self, root: Path = ROOT) -> None:
-        self._descriptor: int | None = None
-        with contextlib.suppress(OSError):
-            self._descriptor = os.open(root / PRESSURE, os.O_RDONLY | os.O_CLOEXEC)
+        self._root = root
+        self._threads: dict[str, int] = {}
+        """A descriptor for each, by its number."""
+        self._pressure = _open(root / PRESSURE)
+        self.look()
 
-    def seconds(self) -> float | None:
-        """The counter of ``CpuReading.pressure_seconds``; None where the kernel has none. It takes microseconds: 5 with 2 processors."""
-        if self._descriptor is None:
-            return None
-        try:
-            return _pressure(os.pread(self._descriptor, 512, 0).decode("ascii", "replace"))
-        except OSError:
-            return None
+    def look(self) -> None:
+        """Find the threads that have begun since the last look, and forget those that have ended."""
+        names = set(_threads(self._root))
+        for name in self._threads.keys() - names:
+            os.close(self._threads.pop(name))
+        for name in names - self._threads.keys():
+            descriptor = _open(self._root / THREADS / name / "schedstat")
+            if descriptor is not None:
+                self._threads[name] = descriptor
+
+    def read(self) -> Waits | None:
+        """Of the threads known; None where the kernel tells nothing. It takes 2 microseconds per thread."""
+        waits = _waits([_reread(descriptor) for descriptor in self._threads.values()])
+        if waits is not None or self._pressure is None:
+            return waits
+        pressure = _pressure(_reread(self._pressure))
+        return None if pressure is None else Waits(waiting_seconds=pressure, running_seconds=0.0)
 
     def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in (*self._threads.values(), *([] if self._pressure is None else [self._pressure])):
+            os.close(descriptor)
+        self._threads, self._pressure = {}, None
 
 
 def read_cpu(root: Path = ROOT, cpus: Collection[int] | None = None) -> CpuReading:
@@ -118,6 +156,7 @@ def read_cpu(root: Path = ROOT, cpus: Collection[int] | None = None) -> CpuReadi
     times = os.times()
     return CpuReading(
         seconds=now,
+        waits=_waits([_read(root / THREADS / name / "schedstat") for name in _threads(root)]),
         pressure_seconds=_pressure(_read(root / PRESSURE)),
         steal_seconds=steal,
         busy_seconds=busy,
@@ -154,10 +193,16 @@ def joined(spans: Sequence[tuple[CpuReading, CpuReading]]) -> CpuReading:
         beginning = counter(first)
         return None if beginning is None or len(steps) < len(spans) else beginning + sum(steps)
 
+    def waited() -> Waits | None:
+        waiting = total(lambda reading: None if reading.waits is None else reading.waits.waiting_seconds)
+        running = total(lambda reading: None if reading.waits is None else reading.waits.running_seconds)
+        return None if waiting is None or running is None else Waits(waiting_seconds=waiting, running_seconds=running)
+
     return dataclasses.replace(
         spans[-1][1],
         seconds=first.seconds + sum(after.seconds - before.seconds for before, after in spans),
         own_cpu_seconds=first.own_cpu_seconds + sum(after.own_cpu_seconds - before.own_cpu_seconds for before, after in spans),
+        waits=waited(),
         pressure_seconds=total(lambda reading: reading.pressure_seconds),
         steal_seconds=total(lambda reading: reading.steal_seconds),
         busy_seconds=total(lambda reading: reading.busy_seconds),
@@ -168,23 +213,26 @@ def joined(spans: Sequence[tuple[CpuReading, CpuReading]]) -> CpuReading:
 def judge(before: CpuReading, after: CpuReading, cores: int) -> CpuJudgement:
     """What happened between two readings. cores: how many processors their busy and stolen seconds are of.
 
-    Pressure counts what this process does to itself, too: one with more busy threads than processors is contended by its own. Where
-    there is no pressure information, so do its children that still run. Raises ValueError for readings that are not in order.
+    What this process does to itself counts too: one with more busy threads than processors is contended by its own. Where the kernel
+    tells nothing of threads, the machine's pressure is taken for them; where there is no pressure information either, what others use of
+    the processors, children that still run among them. Raises ValueError for readings that are not in order.
     """
     elapsed = after.seconds - before.seconds
     if elapsed <= 0:
         raise ValueError(f"the second reading is not later than the first: {elapsed} s")
+    waiting = None if before.waits is None or after.waits is None else after.waits.share_since(before.waits, elapsed)
     pressure = _share(before.pressure_seconds, after.pressure_seconds, elapsed)
     steal = _share(before.steal_seconds, after.steal_seconds, elapsed * cores)
     throttled = _share(before.throttled_seconds, after.throttled_seconds, elapsed)
     others = _share(_not_own(before), _not_own(after), elapsed * cores)
-    waited = _over(others, OTHERS_LIMIT) if pressure is None else _over(pressure, PRESSURE_LIMIT)
+    waited = pressure if waiting is None else waiting
     return CpuJudgement(
+        waiting_share=waiting,
         pressure_share=pressure,
         steal_share=steal,
         throttled_share=throttled,
         others_share=others,
-        contended=waited or _over(steal, STEAL_LIMIT),
+        contended=(_over(others, OTHERS_LIMIT) if waited is None else _over(waited, WAITING_LIMIT)) or _over(steal, STEAL_LIMIT),
         throttled=_over(throttled, THROTTLED_LIMIT),
     )
 
@@ -214,6 +262,24 @@ def _busy_and_stolen(stat: str, cpus: Collection[int] | None) -> tuple[float | N
     busy = sum(sum(fields[:3]) + sum(fields[5:7]) for fields in counted) / ticks
     stolen = sum(fields[7] for fields in counted) / ticks if all(len(fields) > 7 for fields in counted) else None
     return busy, stolen
+
+
+def _threads(root: Path) -> list[str]:
+    """Numbers of this process' threads."""
+    try:
+        return [path.name for path in (root / THREADS).iterdir()]
+    except OSError:
+        return []
+
+
+def _waits(lines: Iterable[str]) -> Waits | None:
+    """Sum of ``RUNNING WAITING SLICES`` in nanoseconds, a line of /proc/PID/task/TID/schedstat each; None where the kernel fills in zeros.
+
+    A thread that has ended meanwhile has an empty one. Source: Documentation/scheduler/sched-stats.rst.
+    """
+    known = [fields for fields in map(str.split, lines) if len(fields) == 3 and all(map(str.isdigit, fields))]
+    running, waiting = (sum(int(fields[place]) for fields in known) / 1e9 for place in (0, 1))
+    return Waits(waiting_seconds=waiting, running_seconds=running) if running > 0 else None
 
 
 def _pressure(text: str) -> float | None:
@@ -262,6 +328,21 @@ def _first_number(text: str) -> float | None:
         return float(text.split(maxsplit=1)[0])
     except (IndexError, ValueError):
         return None
+
+
+def _open(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _reread(descriptor: int) -> str:
+    """From the beginning; empty where it cannot be read any more."""
+    try:
+        return os.pread(descriptor, 512, 0).decode("ascii", "replace")
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> str:

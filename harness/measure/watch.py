@@ -7,7 +7,7 @@ import statistics
 import time
 
 from harness.measure import nvml
-from harness.measure.state import PRESSURE_LIMIT, CpuJudgement, CpuReading, GpuReading, PressureGauge, joined, judge, read_cpu, read_gpu
+from harness.measure.state import WAITING_LIMIT, CpuJudgement, CpuReading, GpuReading, WaitGauge, joined, judge, read_cpu, read_gpu
 from harness.records import Warn
 
 POWER_CAP = "sw_power_cap"
@@ -22,7 +22,7 @@ class MachineWatch:
     def __init__(self, device: str) -> None:
         self._cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         self._cores = len(self._cpus) if self._cpus else os.cpu_count() or 1
-        self._pressure = PressureGauge()
+        self._waits = WaitGauge()
         self._gpu = nvml.of_torch_device(0) if device == "cuda" else None
         self._gpu_readings: list[GpuReading] = []
         self._gpu_read_at = 0.0
@@ -30,7 +30,7 @@ class MachineWatch:
     @property
     def sees(self) -> bool:
         """Whether there is anything here that tells of disturbed rounds."""
-        return self._gpu is not None or self._pressure.seconds() is not None
+        return self._gpu is not None or self._waits.read() is not None
 
     def begin(self) -> None:
         self._spans: list[tuple[CpuReading, CpuReading]] = []
@@ -42,20 +42,20 @@ class MachineWatch:
 
     def resume(self) -> None:
         self._resumed = read_cpu(cpus=self._cpus)
-        self._last_pressure = self._pressure.seconds()
+        self._waits.look()
+        self._last_waits = self._waits.read()
         self._read_gpu()
 
     def mark(self, seconds: float) -> str:
         """``throttled`` or ``contended`` for the round that has just ended, empty for an undisturbed one."""
-        pressure = self._pressure.seconds()
-        waited = (pressure or 0.0) - (self._last_pressure or 0.0)
-        self._last_pressure = pressure
+        last, self._last_waits = self._last_waits, self._waits.read()
+        waited = self._last_waits.share_since(last, seconds) if self._last_waits and last else 0.0
         if time.monotonic() - self._gpu_read_at > GPU_SECONDS:
             self._read_gpu()
         gpu = self._gpu_readings[-1] if self._gpu_readings else None
         if gpu is not None and _held_back(gpu):
             return Warn.THROTTLED.value
-        if waited > PRESSURE_LIMIT * seconds or (gpu is not None and gpu.other_processes):
+        if waited > WAITING_LIMIT or (gpu is not None and gpu.other_processes):
             return Warn.CONTENDED.value
         return ""
 
@@ -67,6 +67,7 @@ class MachineWatch:
     def columns(self) -> dict[str, object]:
         judgement, gpu = self._judgement, self._gpu_readings
         return {
+            "cpu_waiting": judgement.waiting_share,
             "cpu_pressure": judgement.pressure_share,
             "cpu_steal": judgement.steal_share,
             "cpu_throttled": judgement.throttled_share,

@@ -29,8 +29,8 @@ NEVER_MEASURED = (Status.INFRA_ERROR,)
 class Limits:
     """Beyond which a row is void."""
 
-    cpu_pressure: float = 0.05
-    """Share of the timed region in which something waited for a processor."""
+    cpu_waiting: float = 0.05
+    """Share of the timed region in which threads of the launch waited for a processor; where that is not told, anything on the machine."""
     cpu_steal: float = 0.05
     """Share of processor time that the hypervisor gave to others."""
 
@@ -176,8 +176,9 @@ def reason_to_void(row: AnyRow | None, clock: str, limits: Limits) -> str:
         return f"contended: {row.other_gpu_processes} other processes on the GPU"
     if clock == DEVICE:
         return ""
-    if row.cpu_pressure is not None and row.cpu_pressure > limits.cpu_pressure:
-        return f"contended: CPU pressure {row.cpu_pressure:.0%}, over {limits.cpu_pressure:.0%}"
+    waited = row.cpu_pressure if row.cpu_waiting is None else row.cpu_waiting
+    if waited is not None and waited > limits.cpu_waiting:
+        return f"contended: {waited:.0%} of the time waited for a processor, over {limits.cpu_waiting:.0%}"
     if row.cpu_steal is not None and row.cpu_steal > limits.cpu_steal:
         return f"contended: stolen processor time {row.cpu_steal:.0%}, over {limits.cpu_steal:.0%}"
     return ""

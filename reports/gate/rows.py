@@ -24,6 +24,7 @@ class Record(NamedTuple):
     warnings: str = ""
     throttle_reasons: str = ""
     other_gpu_processes: int | None = None
+    cpu_waiting: float | None = None
     cpu_pressure: float | None = None
     cpu_steal: float | None = None
     backend_latency_seconds: float | None = None
@@ -41,6 +42,8 @@ class Record(NamedTuple):
 BATCH = 256
 """Lines that are parsed together: as many as a processor's cache holds."""
 
+NEEDED = ("launch", "cell", "status")
+"""Columns without which a line says nothing."""
 AnyRow = Record | Row
 Launches = Mapping[int, Mapping[str, AnyRow]]
 """Rows by launch and cell."""
@@ -65,11 +68,12 @@ def _batches(path: Path) -> Iterator[list[tuple[str, ...]]]:
     with path.open("r", encoding="utf-8", errors="replace", newline="\n") as file:
         lines = (line.rstrip("\r\n") for line in file if line.endswith("\n"))
         header = next(lines, "").split(",")
-        if not set(Record._fields) <= set(header):
+        if not set(NEEDED) <= set(header):
             return
-        places = [header.index(column) for column in Record._fields]
+        # A column that a version of the harness did not have was not measured: its place is one behind the others, and empty.
+        places = [header.index(column) if column in header else -1 for column in Record._fields]
         chosen, last = operator.itemgetter(*places), max(places)
-        texts = (chosen(fields) for fields in (_fields(line, last) for line in lines) if len(fields) > last)
+        texts = (chosen([*fields, ""]) for fields in (_fields(line, last) for line in lines) if len(fields) > last)
         while batch := list(itertools.islice(texts, BATCH)):
             yield batch
 

@@ -85,7 +85,7 @@ class GateSetup:
 
     @property
     def limits(self) -> Limits:
-        return Limits(cpu_pressure=self.gate.cpu_pressure, cpu_steal=self.gate.cpu_steal)
+        return Limits(cpu_waiting=self.gate.cpu_waiting, cpu_steal=self.gate.cpu_steal)
 
     @cached_property
     def margins(self) -> Mapping[str, tuple[Margin, ...]]:

@@ -56,6 +56,7 @@ MEASURED = {
     "first_call_seconds": 1.23456789,
     "warm_first_call_seconds": 1.23456789,
     "warm_compilation_seconds": 1.23456789,
+    "cpu_waiting": 0.012345678,
     "cpu_pressure": 0.012345678,
     "cpu_steal": 0.0,
     "load": 0.52,

@@ -180,6 +180,7 @@ def _row(
         held_bytes=int(random.integers(1 << 20, 1 << 30)),
         eager_peak_beyond_bytes=beyond,
         backend_peak_beyond_bytes=beyond + 4096,
+        cpu_waiting=random.uniform(0, 0.03),
         cpu_pressure=random.uniform(0, 0.03),
         cpu_steal=0.0,
         cpu_throttled=0.0,

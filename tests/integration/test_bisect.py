@@ -36,7 +36,7 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
 """A base that has torch, so that a lock of small packages makes an image of it within seconds."""
 WORKLOADS = ("micro/sum_rows", "micro/conv2d_3x3", "micro/cumsum")
-FEW = "[gate]\nlooks = [6]\nconfirm = 5\ncpu_pressure = 1.0\ncpu_steal = 1.0\n[gate.margins]\nlatency = { delta = 9.0, tolerable = 10.0, blocks = true }\n"
+FEW = "[gate]\nlooks = [6]\nconfirm = 5\ncpu_waiting = 1.0\ncpu_steal = 1.0\n[gate.margins]\nlatency = { delta = 9.0, tolerable = 10.0, blocks = true }\n"
 """As for the gate: this machine may be busy."""
 
 

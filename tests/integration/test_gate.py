@@ -24,7 +24,7 @@ PLANTED = {
     "micro/sort": {"missing": "sortlib"},
 }
 WORKLOADS = (*PLANTED, "micro/cumsum")
-FEW = "[gate]\nlooks = [6]\nconfirm = 5\ncpu_pressure = 1.0\ncpu_steal = 1.0\n[gate.margins]\nlatency = { delta = 1.0, tolerable = 2.0, blocks = true }\n"
+FEW = "[gate]\nlooks = [6]\nconfirm = 5\ncpu_waiting = 1.0\ncpu_steal = 1.0\n[gate.margins]\nlatency = { delta = 1.0, tolerable = 2.0, blocks = true }\n"
 """Few blocks, and wide margins: this machine may be busy. What decides is tested elsewhere; here it is that all parts are joined."""
 
 

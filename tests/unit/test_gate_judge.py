@@ -194,7 +194,7 @@ class TestOtherMetrics:
     def test_numbers_of_void_rows_are_not_looked_at(self) -> None:
         def make(number: int, candidate: bool) -> Columns:
             void = candidate and number == 0
-            return {"cpu_pressure": 0.9 if void else 0.0, "graph_breaks": 99 if void else 0}
+            return {"cpu_waiting": 0.9 if void else 0.0, "graph_breaks": 99 if void else 0}
 
         assert finding(judged(make), "a", "graph_breaks").candidate == 0
 
@@ -243,7 +243,7 @@ class TestDecision:
         assert (found.decision, found.cells[0].verdict) == (Decision.INCONCLUSIVE, INCONCLUSIVE)
 
     def test_a_crash_on_a_busy_host_is_a_crash_and_a_timeout_there_is_none(self) -> None:
-        busy = {"cpu_pressure": 0.9}
+        busy = {"cpu_waiting": 0.9}
         for status, verdict in (("crash:SIGSEGV", REGRESSED), (Status.TIMEOUT, INCONCLUSIVE)):
             found = judged(candidates({**busy, "status": status, "backend_p05_seconds": None}, busy))
             assert found.cells[0].verdict == verdict

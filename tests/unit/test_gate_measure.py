@@ -116,12 +116,12 @@ def test_the_manifest_has_the_launches_as_they_were_planned_and_readers_find_the
 
 def test_void_rows_are_said_aloud_and_measured_again_by_the_next_block(tmp_path: Path) -> None:
     def contended_at_first(launch: int) -> Played:
-        return Played(columns={"cpu_pressure": 0.2 if launch < 2 else 0.0})
+        return Played(columns={"cpu_waiting": 0.2 if launch < 2 else 0.0})
 
     found = gate(tmp_path, planted(softmax=contended_at_first))
     assert found.judged.decision == Decision.PASS
     assert [(item.block, item.image, item.reason) for item in found.progress.voided] == [
-        (0, "candidate", "contended: CPU pressure 20%, over 5%")
+        (0, "candidate", "contended: 20% of the time waited for a processor, over 5%")
     ]
     assert found.report("softmax").voided == 1
     assert any("void: micro/softmax" in line and "20%" in line for line in found.said)
@@ -328,7 +328,7 @@ def test_the_device_s_clock_goes_before_the_host_s(tmp_path: Path) -> None:
     """What contends for the processor is not in it, and a later row without it has no time."""
 
     def busy(launch: int) -> Played:
-        return Played(seconds=1.1e-3, noise=0.3, device=True, columns={"cpu_pressure": 0.5})
+        return Played(seconds=1.1e-3, noise=0.3, device=True, columns={"cpu_waiting": 0.5})
 
     def loses_its_clock(launch: int) -> Played:
         return Played(device=launch < 6)
@@ -346,7 +346,7 @@ def test_the_device_s_clock_goes_before_the_host_s(tmp_path: Path) -> None:
 
 
 def test_more_void_rows_than_a_screen_holds_are_counted(tmp_path: Path) -> None:
-    found = gate(tmp_path, lambda image, cell, launch: Played(columns={"cpu_pressure": 0.5} if launch < 2 else {}))
+    found = gate(tmp_path, lambda image, cell, launch: Played(columns={"cpu_waiting": 0.5} if launch < 2 else {}))
     assert sum("void: micro" in line for line in found.said) == 10
     assert "  void: 2 more rows" in found.said
     assert found.setup == setup_of(MICRO)

@@ -65,7 +65,7 @@ def test_void_blocks_settle_nothing() -> None:
     setup = setup_with("a", gate=Gate(repeats=2))
 
     def make(number: int, candidate: bool) -> Columns:
-        return {"status": Status.OOM, "cpu_pressure": 0.0 if number == 2 else 0.5}
+        return {"status": Status.OOM, "cpu_waiting": 0.0 if number == 2 else 0.5}
 
     found = after(setup, 3, make)
     assert wanted(found) == [True]
@@ -117,10 +117,10 @@ def test_every_gate_ends() -> None:
         lambda number, candidate: None,
         lambda number, candidate: None if number % 2 else {"status": Status.TIMEOUT},
         lambda number, candidate: {"backend_p05_seconds": None},
-        lambda number, candidate: {"cpu_pressure": 0.5} if number % 3 else {},
+        lambda number, candidate: {"cpu_waiting": 0.5} if number % 3 else {},
         noisy(noise=0.5),
         noisy(ratio=3.0, noise=0.5),
-        lambda number, candidate: {"cpu_pressure": 0.5} if number % 2 else {"backend_p05_seconds": 2e-3 if candidate else 1e-3},
+        lambda number, candidate: {"cpu_waiting": 0.5} if number % 2 else {"backend_p05_seconds": 2e-3 if candidate else 1e-3},
     ]
     found = after(setup_with(*"abcdefg"), 1000, *makes)
     assert not found.wanted.any()
@@ -129,7 +129,7 @@ def test_every_gate_ends() -> None:
 
 def test_cells_that_are_not_wanted_are_passed_over() -> None:
     setup = setup_with("a", "b")
-    progress = follow(setup, after(setup, 6, noisy(), noisy(noise=0.3)), block(setup, 6, (candidates({"cpu_pressure": 1.0}), noisy())))
+    progress = follow(setup, after(setup, 6, noisy(), noisy(noise=0.3)), block(setup, 6, (candidates({"cpu_waiting": 1.0}), noisy())))
     assert progress.voided == ()
     assert progress.counted.tolist() == [6, 7]
 

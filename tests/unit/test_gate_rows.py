@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x85\u2028\
             {
                 "backend_latency_seconds": NUMBERS,
                 "backend_device_seconds": NUMBERS,
+                "cpu_waiting": NUMBERS,
                 "cpu_pressure": NUMBERS,
                 "cpu_steal": NUMBERS,
                 "backend_error": NUMBERS,
@@ -126,6 +128,23 @@ def test_a_line_that_ends_early_is_no_row(tmp_path: Path) -> None:
         file.write("cpu,micro/softmax\n")
         file.write("\n")
     assert list(read_records(path)) == [3]
+
+
+def test_rows_of_a_version_that_lacks_a_column_are_rows(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    append_rows(path, [Row(launch=1, cell="a", status=Status.PASS, cpu_waiting=0.5, backend_p05_seconds=1e-3, evidence='{"a": 1}')])
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for lacking in (("cpu_waiting",), ("cpu_waiting", "backend_slice_seconds", "image_bytes")):
+        kept = [name for name in lines[0] if name not in lacking]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, kept, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines)
+        found = read_records(path)[1]["a"]
+        assert (found.cpu_waiting, found.backend_p05_seconds, found.status) == (None, 1e-3, Status.PASS)
+    path.write_text("launch,cell\n1,a\n")
+    assert read_records(path) == {}, "without a status it is none"
 
 
 def test_the_first_row_of_a_cell_counts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.measure import nvml
-from harness.measure.state import CpuReading, PressureGauge, joined, judge, read_cpu, read_gpu
+from harness.measure.state import CpuReading, WaitGauge, Waits, joined, judge, read_cpu, read_gpu
 from tests.unit.fake_nvml import H100, install, process
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -38,6 +39,7 @@ def tree(root: Path, **files: str) -> Path:
 def reading(**changed: Any) -> CpuReading:
     known = CpuReading(
         seconds=100.0,
+        waits=None,
         pressure_seconds=5.0,
         steal_seconds=1.0,
         busy_seconds=50.0,
@@ -51,9 +53,11 @@ def reading(**changed: Any) -> CpuReading:
 
 def test_a_reading_has_seconds(tmp_path: Path) -> None:
     root = tree(tmp_path, proc__stat=STAT, proc__pressure__cpu=PRESSURE, proc__loadavg="0.74 0.28 0.14 4/113 4637\n")
+    tree(root, proc__self__task__7__schedstat="3000000000 500000000 12\n", proc__self__task__8__schedstat="1000000000 250000000 9\n")
     found = read_cpu(root)
     assert found.busy_seconds == pytest.approx((1000 + 200 + 300 + 60 + 40) / TICKS)
     assert found.steal_seconds == pytest.approx(700 / TICKS)
+    assert found.waits == Waits(waiting_seconds=0.75, running_seconds=4.0)
     assert found.pressure_seconds == pytest.approx(12.632902)
     assert found.load == 0.74
     assert found.own_cpu_seconds > 0
@@ -99,21 +103,58 @@ def test_frequency_is_the_mean_over_the_processors(tmp_path: Path) -> None:
     assert read_cpu(root, cpus=[1]).frequency_mhz == 1500.0
 
 
-def test_the_gauge_follows_its_file(tmp_path: Path) -> None:
+def waits(waiting: float, running: float) -> Waits:
+    return Waits(waiting_seconds=waiting, running_seconds=running)
+
+
+def test_the_gauge_follows_threads_as_they_come_and_go(tmp_path: Path) -> None:
+    root = tree(tmp_path, proc__self__task__7__schedstat="3000000000 500000000 12\n")
+    gauge = WaitGauge(root)
+    assert gauge.read() == waits(0.5, 3.0)
+    tree(root, proc__self__task__7__schedstat="4000000000 600000000 13\n", proc__self__task__8__schedstat="1000000000 100000000 1\n")
+    assert gauge.read() == waits(0.6, 4.0), "what has begun since is seen after a look"
+    gauge.look()
+    assert gauge.read() == waits(0.7, 5.0)
+    shutil.rmtree(root / "proc/self/task/7")
+    gauge.look()
+    assert gauge.read() == waits(0.1, 1.0)
+    gauge.close()
+    assert gauge.read() is None
+    gauge.close()
+
+
+@pytest.mark.parametrize("threads", ["", "0 0 0\n", "none of it\n", None])
+def test_where_the_kernel_tells_nothing_of_threads_it_is_the_machines_pressure(tmp_path: Path, threads: str | None) -> None:
     root = tree(tmp_path, proc__pressure__cpu=PRESSURE)
-    gauge = PressureGauge(root)
-    assert gauge.seconds() == pytest.approx(12.632902)
+    if threads is not None:
+        tree(root, proc__self__task__7__schedstat=threads)
+    gauge = WaitGauge(root)
+    assert gauge.read() == waits(12.632902, 0.0)
     (root / "proc/pressure/cpu").write_text(PRESSURE.replace("12632902", "13000000"))
-    assert gauge.seconds() == 13.0
+    assert gauge.read() == waits(13.0, 0.0)
     gauge.close()
-    assert gauge.seconds() is None
-    gauge.close()
+    assert gauge.read() is None
 
 
 @pytest.mark.parametrize("content", ["", "some avg10=0.00\n", "none of it\n"])
 def test_a_gauge_without_numbers_says_none(tmp_path: Path, content: str) -> None:
-    assert PressureGauge(tmp_path).seconds() is None
-    assert PressureGauge(tree(tmp_path, proc__pressure__cpu=content)).seconds() is None
+    assert WaitGauge(tmp_path).read() is None
+    assert WaitGauge(tree(tmp_path, proc__pressure__cpu=content)).read() is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "running", "share"),
+    [
+        (0.0, 10.0, 0.0),
+        (1.0, 9.0, 0.1),  # one thread that was busy all the time
+        (0.5, 0.5, 0.05),  # one that slept for most of it
+        (4.0, 36.0, 0.1),  # four that were busy
+        (10.0, 0.0, 1.0),
+        (-1.0, -1.0, 0.0),  # a thread has ended
+    ],
+)
+def test_waiting_is_a_share_of_what_was_wanted(waiting: float, running: float, share: float) -> None:
+    assert waits(5.0 + waiting, 7.0 + running).share_since(waits(5.0, 7.0), 10.0) == pytest.approx(share)
 
 
 def test_shares_are_of_the_time_and_of_the_cores() -> None:
@@ -136,6 +177,9 @@ def test_shares_are_of_the_time_and_of_the_cores() -> None:
         ({"steal_seconds": 1.41}, True, False),
         ({"throttled_seconds": 0.09}, False, False),
         ({"throttled_seconds": 0.11}, False, True),
+        # What waits elsewhere on the machine did this process no harm.
+        ({"pressure_seconds": 9.0, "waits": waits(1.4, 11.0)}, False, False),
+        ({"waits": waits(1.6, 11.0)}, True, False),
         # Where there is pressure information, others that did not make anything wait did no harm.
         ({"busy_seconds": 60.0}, False, False),
         ({"busy_seconds": 60.0, "pressure_seconds": None}, True, False),
@@ -145,7 +189,7 @@ def test_shares_are_of_the_time_and_of_the_cores() -> None:
     ],
 )
 def test_judgement(changed: dict[str, Any], contended: bool, throttled: bool) -> None:
-    found = judge(reading(), reading(**{"seconds": 110.0, **changed}), cores=2)
+    found = judge(reading(waits=waits(1.0, 2.0) if "waits" in changed else None), reading(**{"seconds": 110.0, **changed}), cores=2)
     assert (found.contended, found.throttled) == (contended, throttled)
 
 
@@ -165,49 +209,51 @@ def test_readings_in_the_wrong_order_are_refused() -> None:
         judge(reading(), reading(), cores=1)
 
 
-@pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="this kernel has no /proc/pressure/cpu (CONFIG_PSI)")
-def test_busy_processes_make_pressure() -> None:
-    """Three processes want one processor: two of them wait all the time. The kernel averages over the busy processors."""
-    before, gauge = read_cpu(), PressureGauge()
-    at_start = gauge.seconds()
-    if before.pressure_seconds is None or at_start is None:
-        pytest.skip("this kernel keeps no pressure information (psi=0)")
-    cpu = min(os.sched_getaffinity(0))
-    command = [sys.executable, "-S", "-c", f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"]
-    busy = [subprocess.Popen(command) for _ in range(3)]
+def test_busy_neighbours_make_this_process_wait() -> None:
+    """Three processes and this one want one processor."""
+    gauge = WaitGauge()
+    if gauge.read() is None or read_cpu().waits is None:
+        pytest.skip("this kernel keeps no statistics of threads (CONFIG_SCHED_INFO)")
+    allowed = os.sched_getaffinity(0)
+    cpu = min(allowed)
+    command = [sys.executable, "-S", "-c", f"import os; os.sched_setaffinity(0, {{{cpu}}})\nprint(flush=True)\nwhile True: pass"]
+    busy = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    os.sched_setaffinity(0, {cpu})
     try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and (gauge.seconds() or 0) - at_start < 0.3:
-            time.sleep(0.05)
-        after, at_end = read_cpu(), gauge.seconds()
+        for each in busy:
+            assert each.stdout is not None
+            each.stdout.readline()
+        began, before, first = time.monotonic(), read_cpu(), gauge.read()
+        while time.monotonic() < began + 0.5:
+            pass
+        after, last = read_cpu(), gauge.read()
     finally:
-        for child in busy:
-            child.kill()
-            child.wait()
+        os.sched_setaffinity(0, allowed)
+        for each in busy:
+            each.kill()
+            each.communicate()
         gauge.close()
-    assert at_end is not None
-    assert at_end - at_start >= 0.3
-    found = judge(before, after, os.cpu_count() or 1)
-    assert found.pressure_share is not None
-    assert found.pressure_share * (after.seconds - before.seconds) == pytest.approx(at_end - at_start, abs=0.1)
-    # Children that still run are others: their time is not this process's before they end.
-    assert found.others_share is not None
-    assert found.others_share > 0.3 / (os.cpu_count() or 1)
+    assert first is not None
+    assert last is not None
+    share = last.share_since(first, after.seconds - before.seconds)
+    assert share > 0.3
+    found = judge(before, after, 1)
+    assert found.waiting_share == pytest.approx(share, abs=0.1)
     assert found.contended
 
 
 def test_the_gauge_is_cheap() -> None:
     """It stands between rounds of samples of a millisecond each."""
-    gauge = PressureGauge()
-    if gauge.seconds() is None:
-        pytest.skip("this kernel has no pressure information")
+    gauge = WaitGauge()
+    if gauge.read() is None:
+        pytest.skip("this kernel tells nothing of waiting")
     took = []
     for _ in range(200):
         started = time.perf_counter()
-        gauge.seconds()
+        gauge.read()
         took.append(time.perf_counter() - started)
     gauge.close()
-    assert sorted(took)[len(took) // 2] < 200e-6
+    assert sorted(took)[len(took) // 2] < 500e-6
 
 
 @pytest.mark.parametrize(
@@ -243,6 +289,16 @@ def test_spans_are_joined_without_what_lies_between_them() -> None:
     assert (joint.seconds, joint.busy_seconds) == (2.0, 13.0)
     assert joint.pressure_seconds == pytest.approx(1.3)
     assert judge(first, joint, cores=2).pressure_share == pytest.approx(0.15)
+
+
+def test_waiting_is_joined_as_other_counters_are() -> None:
+    first = reading(seconds=0.0, waits=waits(1.0, 10.0))
+    spans = [
+        (first, reading(seconds=1.0, waits=waits(1.1, 10.9))),
+        (reading(seconds=5.0, waits=waits(4.0, 15.0)), reading(seconds=6.0, waits=waits(4.2, 15.8))),
+    ]
+    assert judge(first, joined(spans), cores=2).waiting_share == pytest.approx(0.15)
+    assert joined([*spans, (reading(seconds=7.0), reading(seconds=8.0))]).waits is None
 
 
 def test_a_counter_that_one_span_lacks_is_not_known() -> None:

@@ -7,18 +7,18 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.measure import nvml
 from harness.measure import watch as module
-from harness.measure.state import CpuReading, GpuReading
+from harness.measure.state import CpuReading, GpuReading, WaitGauge, Waits
 from harness.measure.watch import MachineWatch
 from harness.records import MEASURED_COLUMNS, Warn
 
 QUIET = CpuReading(
     seconds=0.0,
+    waits=Waits(waiting_seconds=0.0, running_seconds=0.0),
     pressure_seconds=0.0,
     steal_seconds=0.0,
     busy_seconds=0.0,
@@ -32,18 +32,26 @@ COOL = GpuReading(
 )
 
 
-def watching(monkeypatch: pytest.MonkeyPatch, cpu: list[CpuReading], pressure: list[float | None], gpu: list[GpuReading]) -> MachineWatch:
+def waited(seconds: float) -> Waits:
+    return Waits(waiting_seconds=seconds, running_seconds=0.0)
+
+
+def watching(monkeypatch: pytest.MonkeyPatch, cpu: list[CpuReading], waiting: list[float | None], gpu: list[GpuReading]) -> MachineWatch:
     """A watch that reads these values, one after another."""
-    readings, totals, gpus = iter(cpu), iter(pressure), iter(gpu)
+    readings, totals, gpus = iter(cpu), iter(waiting), iter(gpu)
 
     class Gauge:
-        def seconds(self) -> float | None:
-            return next(totals)
+        def look(self) -> None:
+            pass
+
+        def read(self) -> Waits | None:
+            total = next(totals)
+            return None if total is None else waited(total)
 
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(module, "PressureGauge", Gauge)
+    monkeypatch.setattr(module, "WaitGauge", Gauge)
     monkeypatch.setattr(module, "read_cpu", lambda cpus: next(readings))
     monkeypatch.setattr(module, "read_gpu", lambda gpu: next(gpus))
     monkeypatch.setattr(module, "GPU_SECONDS", -1.0)
@@ -52,19 +60,20 @@ def watching(monkeypatch: pytest.MonkeyPatch, cpu: list[CpuReading], pressure: l
 
 
 def test_a_round_in_which_something_waited_is_marked_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    after = replace(QUIET, seconds=10.0, pressure_seconds=0.1)
+    after = replace(QUIET, seconds=10.0, waits=waited(0.1), pressure_seconds=9.0)
     watch = watching(monkeypatch, [QUIET, after], [0.0, 0.001, 0.101, 0.101], [])
     watch.begin()
     assert [watch.mark(1.0) for _ in range(3)] == ["", "contended", ""]
     watch.end()
     assert watch.warnings() == []
-    assert watch.columns()["cpu_pressure"] == pytest.approx(0.01)
+    assert watch.columns()["cpu_waiting"] == pytest.approx(0.01)
+    assert watch.columns()["cpu_pressure"] == pytest.approx(0.9)
     assert watch.columns()["sm_clock_mhz"] is None
     assert watch.columns().keys() <= MEASURED_COLUMNS
 
 
-def test_pressure_over_the_whole_region_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    after = replace(QUIET, seconds=10.0, pressure_seconds=2.0, throttled_seconds=1.0)
+def test_waiting_over_the_whole_region_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    after = replace(QUIET, seconds=10.0, waits=waited(2.0), throttled_seconds=1.0)
     watch = watching(monkeypatch, [QUIET, after], [None, None], [])
     watch.begin()
     assert watch.mark(1.0) == ""
@@ -98,7 +107,7 @@ def spin(seconds: float) -> None:
         pass
 
 
-@pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="no /proc/pressure/cpu: this kernel tells no pressure")
+@pytest.mark.skipif(WaitGauge().read() is None, reason="this kernel tells nothing of waiting")
 def test_busy_neighbours_are_seen_for_real() -> None:
     cores = len(os.sched_getaffinity(0))
     context = multiprocessing.get_context("fork")
