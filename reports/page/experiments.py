@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import one_line
-from reports.format import duration, error, percent
+from reports.format import duration, error, percent, size
 from reports.gate.wording import counted
 from reports.page.model import Rows, Words
 
@@ -79,6 +79,61 @@ def _tolerance(found: Found) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _dynamic_shapes(found: Found) -> str:
+    shapes, mean, again = (found.number(name) for name in ("shapes_measured", "speedup_mean", "recompiles"))
+    if shapes is None or mean is None:
+        return ""
+    return f"mean {mean:.2f}x over {counted(round(shapes), 'shape')}, {counted(round(again or 0), 'graph')} compiled again"
+
+
+def _recompiles(found: Found) -> str:
+    graphs, reasons, changes = (found.number(name) for name in ("recompiles", "recompile_reasons", "changes_met"))
+    if graphs is None or reasons is None or changes is None:
+        return ""
+    return f"{counted(round(graphs), 'graph')} compiled again in {counted(round(changes), 'call')}, by {counted(round(reasons), 'guard')}"
+
+
+def _baselines(found: Found) -> str:
+    passed, failed = found.number("backends_passed"), found.number("backends_failed")
+    if passed is None or failed is None:
+        return ""
+    return f"{found.word('fastest')} is the fastest of {round(passed)}" + (f", {round(failed)} failed" if failed else "")
+
+
+def _determinism(found: Found) -> str:
+    named = {"eager_repeatable": "eager repeats", "backend_repeatable": "the backend repeats"}
+    batches = {
+        "eager_batch_invariant": "eager keeps its bits in half a batch",
+        "backend_batch_invariant": "the backend keeps its bits in half a batch",
+    }
+    answers = {words: found.number(column) for column, words in {**named, **batches}.items()}
+    return ", ".join(f"{words}: {'yes' if answer == 1 else 'no'}" for words, answer in answers.items() if answer is not None)
+
+
+def _largest_batch(found: Found) -> str:
+    largest, peak = found.number("largest_batch_size"), found.number("eager_peak_beyond_bytes")
+    if largest is None:
+        return ""
+    return f"a batch of {largest:.0f} fits" + (f", {size(peak)} beyond its inputs" if peak is not None else "")
+
+
+def _inspect(found: Found) -> str:
+    graphs, seconds = found.number("unique_graphs"), found.number("cache_lookup_seconds")
+    if graphs is None and seconds is None:
+        return ""
+    parts = (
+        counted(round(graphs), "graph") if graphs is not None else "",
+        f"{duration(seconds)} a cache lookup" if seconds is not None else "",
+        "files in artifacts/",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _operators(found: Found) -> str:
+    total, unique = found.number("total_ops"), found.number("unique_ops")
+    return "" if total is None or unique is None else f"{counted(round(total), 'operator')}, {round(unique)} of different forms"
+
+
 def _nothing(found: Found) -> str:
     return "ran"
 
@@ -91,5 +146,12 @@ SENTENCES: Mapping[str, Callable[[Found], str]] = {
     "coverage": _coverage,
     "overhead": _overhead,
     "tolerance": _tolerance,
+    "dynamic-shapes": _dynamic_shapes,
+    "recompiles": _recompiles,
+    "baselines": _baselines,
+    "determinism": _determinism,
+    "largest-batch": _largest_batch,
+    "inspect": _inspect,
+    "operators": _operators,
     "nothing": _nothing,
 }

@@ -31,7 +31,7 @@ def make_history(
 ) -> History:
     points = _points(layout, images, sources)
     if len({point.source for point in points}) < 2:
-        return _nothing("One run is no history: name several, or a folder of them.")
+        return _nothing("One run is no history: name several.")
     found = _table(layout, entries, timed, images, sources, points)
     codes = found.groupby(SERIES_KEY, sort=False).ngroup().to_numpy(dtype=np.int64)
     # A single point is no line.

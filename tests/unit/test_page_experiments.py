@@ -28,6 +28,22 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
         "error 1.2e-07, worst bfloat16 2.0e-03 (outputs)",
     ),
     "nothing": ({}, "ran"),
+    "dynamic-shapes": (
+        {"speedup": 1.5, "shapes_measured": 4, "speedup_mean": 1.25, "recompiles": 1},
+        "1.50x mean 1.25x over 4 shapes, 1 graph compiled again",
+    ),
+    "recompiles": ({"recompiles": 3, "recompile_reasons": 1, "changes_met": 10}, "3 graphs compiled again in 10 calls, by 1 guard"),
+    "baselines": (
+        {"speedup": 2.0, "fastest": "inductor", "backends_passed": 2, "backends_failed": 1},
+        "2.00x inductor is the fastest of 2, 1 failed",
+    ),
+    "determinism": (
+        {"eager_repeatable": 1, "backend_batch_invariant": 0},
+        "eager repeats: yes, the backend keeps its bits in half a batch: no",
+    ),
+    "largest-batch": ({"largest_batch_size": 384, "eager_peak_beyond_bytes": 3 << 30}, "a batch of 384 fits, 3.0 GiB beyond its inputs"),
+    "operators": ({"total_ops": 40, "unique_ops": 12}, "40 operators, 12 of different forms"),
+    "inspect": ({"unique_graphs": 2, "cache_lookup_seconds": 2e-5}, "2 graphs, 20 us a cache lookup, files in artifacts/"),
     "overhead": ({"speedup": 0.8, "overhead_seconds": 2.5e-5, "guards": 12}, "0.80x +25 us a call, 12 guards"),
 }
 

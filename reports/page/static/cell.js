@@ -5,7 +5,7 @@ import { columns, detail, entryAt, findColumn, findLine, lineCount, named, numbe
 import { byId, element } from "./dom.js";
 import { experiment } from "./experiments.js";
 import { sign, tint } from "./matrix_columns.js";
-import { duration, known, ratio } from "./numbers.js";
+import { counted, duration, known, ratio } from "./numbers.js";
 import { median, open } from "./samples.js";
 import { address } from "./state.js";
 
@@ -85,14 +85,14 @@ function samplePanels(series) {
   const holder = element("div", { class: "stack" });
   const buttons = clocks.map((clock) => element("button", { type: "button", onclick: () => draw(clock) }, `${clock} time`));
   const draw = (clock) => {
-    const of = series.filter((one) => one.clock === clock);
+    const of = series.filter((one) => one.clock === clock && VARIANTS.includes(one.variant));
     const marked = of.some((one) => one.marks.some(Boolean));
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(clocks[index] === clock)));
     const total = of.reduce((sum, one) => sum + one.seconds.length, 0);
     const variants = VARIANTS.filter((variant) => of.some((one) => one.variant === variant));
     holder.replaceChildren(
       element("div", { class: "columns" }, [
-        panel("Samples by launch", `${total} samples, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} are off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
+        panel("Samples by launch", `${counted(total, "sample")}, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} ${offAxis(of) === 1 ? "is" : "are"} off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
         panel("Distribution", variants.map((variant) => `${variant}: median ${duration(median(of.flatMap((one) => (one.variant === variant ? one.seconds : []))))}`).join("; "), drawn(`distribution-${clock}`, ecdf(of)), key(...variants)),
       ]),
     );

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 import { stacked } from "./charts.js";
 import { command } from "./copy.js";
 import { tools } from "./figures.js";
-import { change, count, duration, error, joules, known, ratio, share, size } from "./numbers.js";
+import { change, count, counted, duration, error, joules, known, ratio, share, size } from "./numbers.js";
 import { median } from "./samples.js";
 
 const WARNINGS = {
@@ -105,7 +105,7 @@ export function compile(rows) {
     ["first call", duration(of(rows, "first_call_seconds")), known(of(rows, "warm_first_call_seconds")) ? `warm ${duration(of(rows, "warm_first_call_seconds"))}` : ""],
     ["first result since the start", duration(of(rows, "first_result_seconds")), known(of(rows, "warm_first_result_seconds")) ? `warm ${duration(of(rows, "warm_first_result_seconds"))}` : ""],
     ["calls until it pays", count(of(rows, "break_even_calls"))],
-    ["graphs", count(of(rows, "unique_graphs")), known(of(rows, "calls_captured")) ? `${count(of(rows, "calls_captured"))} calls captured` : ""],
+    ["graphs", count(of(rows, "unique_graphs")), known(of(rows, "calls_captured")) ? `${counted(of(rows, "calls_captured"), "call")} captured` : ""],
     ["graph breaks", count(of(rows, "graph_breaks"))],
     ["recompiles", count(of(rows, "recompiles"))],
     ["what would be shipped", size(of(rows, "artifact_bytes"))],
@@ -150,7 +150,8 @@ export function machine(rows) {
     ["GPU's clock", mhz("sm_clock_mhz"), mhz("memory_clock_mhz") ? `memory ${mhz("memory_clock_mhz")}` : ""],
     ["temperature", known(of(rows, "temperature_celsius")) ? `${Math.round(of(rows, "temperature_celsius"))}\u202f°C` : ""],
     ["held back by", texts(rows, "throttle_reasons").join(", ")],
-    ["waiting for a processor", share(of(rows, "cpu_pressure"))],
+    ["waiting for a processor", share(of(rows, "cpu_waiting"))],
+    ["anything on the machine waiting", share(of(rows, "cpu_pressure"))],
     ["stolen", share(of(rows, "cpu_steal"))],
     ["by a quota", share(of(rows, "cpu_throttled"))],
     ["other processes", share(of(rows, "cpu_others"))],
@@ -197,7 +198,7 @@ export function judged(compared, comparisons) {
 export function evidence(rows) {
   const [first, ...others] = texts(rows, "evidence").map((text) => element("pre", { class: "log", tabindex: "0" }, pretty(text)));
   const content = first ? [first] : [];
-  if (others.length) content.push(element("details", {}, element("summary", {}, `${others.length} of its launches say otherwise`), element("div", { class: "stack" }, others)));
+  if (others.length) content.push(element("details", {}, element("summary", {}, `${others.length === 1 ? "another launch says" : `${others.length} other launches say`} otherwise`), element("div", { class: "stack" }, others)));
   const counts = facts([
     ["floating-point operations", count(of(rows, "flops"))],
     ["bytes moved", size(of(rows, "bytes_moved"))],

@@ -48,7 +48,7 @@ export function strip(series) {
     for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "backend" ? 0.53 : 0.07), slot * 0.4, time, dot));
   });
   parts.push(drawing("text", { x: LEFT + (WIDTH - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
-  return figure("strip", height, `Every sample of ${launches.length} launches, ${VARIANTS.filter((variant) => series.some((one) => one.variant === variant)).join(" beside ")}`, parts);
+  return figure("strip", height, `Every sample of ${launches.length === 1 ? "one launch" : `${launches.length} launches`}, ${VARIANTS.filter((variant) => series.some((one) => one.variant === variant)).join(" beside ")}`, parts);
 }
 
 function column(one, left, width, time, dot) {

@@ -3,7 +3,7 @@ import { detail, findLine, page, unpack, word, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { chartOf } from "./history_chart.js";
 import { stepSaid, stepWord } from "./history_marks.js";
-import { duration } from "./numbers.js";
+import { counted, duration } from "./numbers.js";
 import { replace } from "./state.js";
 
 const LISTED = 400;
@@ -83,7 +83,7 @@ export function draw() {
   const used = page.points.map((_, point) => point).filter((point) => places.some((place) => series.seconds[place][point] !== null));
   const steps = page.steps.filter((step) => places.includes(step.series));
   const { common, names } = labels(places);
-  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${used.length} points, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${counted(used.length, "point")}, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
   plot(places, names, used, steps);
   numbers(places, names, used, steps);
 }

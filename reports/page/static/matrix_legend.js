@@ -18,6 +18,6 @@ export function explain(metric, over) {
 
 function sentence(metric, over, shown) {
   const good = metric.better ? `: ${metric.better} is better` : "";
-  if (!shown) return `${metric.label}${good}. ${over === EAGER ? "Eager has none of it: for colours choose a column under Beside." : ""}`;
+  if (!shown) return `${metric.label}${good}. ${over === EAGER ? "Eager has none of it: for colours choose a column under Compared with." : ""}`;
   return `${metric.label}${good}. Each cell says how many times as good it is as ${over === EAGER ? "its own eager" : columns[over].label}, then what it is.`;
 }

@@ -70,6 +70,11 @@ export function count(value) {
   return known(value) ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, THIN) : "";
 }
 
+/** "1 sample", "2 samples". */
+export function counted(value, noun) {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 function rounded(value) {
   return value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 }
