@@ -121,6 +121,7 @@ host_session(
     "gate-real", "Benchmark: the gate on real launches of an image and of worse ones: -- --image REF (hours)", "tests.benchmarks.gate_real"
 )
 host_session("page-benchmark", "Benchmark: the page of 10 000 cells of 3 images with 30 samples each", "tests.benchmarks.page")
+host_session("operators", "Where a workload's time goes, operator by operator: -- RUN (a run of operators:FILE)", "reports.operators")
 host_session("overhead", "Benchmark: this harness beside a fresh interpreter per cell and mode", "tests.benchmarks.overhead")
 
 
@@ -134,6 +135,12 @@ def fidelity(session: nox.Session) -> None:
 def page_browser(session: nox.Session) -> None:
     """Benchmark: what a browser does with the page of 10 000 cells of 3 images: -- [--cells N] [--run RUN]"""
     run(session, "dev", "tests.benchmarks.page_browser", *session.posargs)
+
+
+@nox.session(name="from-dynamo", venv_backend="none", requires=["dev"], default=False)
+def from_dynamo(session: nox.Session) -> None:
+    """Run every command of docs/from-dynamo.md and write down what it gave: -- [options of bench]"""
+    run(session, "dev", "tests.benchmarks.from_dynamo", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)

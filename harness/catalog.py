@@ -42,7 +42,9 @@ TORCHSCRIPT_METHODS = ("trace", "script")
 TORCHAO_SCHEMES = ("int8-dynamic", "int8-weight-only", "int4-weight-only", "autoquant")
 """Of these two, the first is what is taken where a cell names none."""
 OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
-    "inductor": {"mode": INDUCTOR_MODES},
+    "inductor": {"mode": INDUCTOR_MODES, "fullgraph": bool},
+    "aot_eager": {"fullgraph": bool},
+    "dynamo": {"fullgraph": bool},
     "aot-inductor": {"keep": bool},
     "torchscript": {"method": TORCHSCRIPT_METHODS},
     "torchao": {"mode": INDUCTOR_MODES, "scheme": TORCHAO_SCHEMES},
@@ -106,12 +108,23 @@ EXPERIMENTS: Mapping[str, str] = {
     "coverage": "harness.experiments.coverage:Coverage",
     "overhead": "harness.experiments.overhead:Overhead",
     "tolerance": "harness.experiments.tolerance:PrecisionErrors",
+    "dynamic-shapes": "harness.experiments.dynamic_shapes:DynamicShapes",
+    "recompiles": "harness.experiments.recompiles:Recompiles",
+    "baselines": "harness.experiments.baselines:Baselines",
+    "determinism": "harness.experiments.determinism:Determinism",
+    "largest-batch": "harness.experiments.largest_batch:LargestBatch",
+    "inspect": "harness.experiments.inspection:Inspect",
+    "operators": "harness.experiments.operators:Operators",
     "nothing": "harness.experiments.nothing:Nothing",
 }
 EXPERIMENT_BACKENDS: Mapping[str, str] = {
     "coverage": "dynamo:eager",
     "overhead": "dynamo:eager",
     "tolerance": "eager",
+    "recompiles": "dynamo:eager",
+    "baselines": "eager",
+    "largest-batch": "eager",
+    "operators": "eager",
     "nothing": "eager",
 }
 """The one backend of an experiment that would say the same of every other. (dynamo's ``eager`` runs the graphs as they were captured.)"""

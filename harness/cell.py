@@ -90,6 +90,26 @@ class Numerics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """What is done to every workload beside its axes; recorded in the run's manifest."""
+
+    channels_last: bool = False
+    """Weights and inputs of four dimensions are stored with the channels last."""
+    activation_checkpointing: bool = False
+    """In training, activations are computed again in place of being kept."""
+    optimizer: str | None = None
+    """In training: ``sgd`` or ``adam``; None: the workload's own."""
+    torch_config: tuple[tuple[str, str | int | float | bool], ...] = ()
+    """Settings of torch's compilers (``harness.torch_config``)."""
+    distributed: str = ""
+    """In training: the model is replicated (``ddp``) or sharded (``fsdp``) over ranks; empty: it is not."""
+    ranks: int = 2
+    """How many, where it is."""
+    gpu_memory_fraction: float | None = None
+    """Share of a GPU's memory beyond which torch's allocator fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """What one launch does: the content of ``cells.json``."""
 
@@ -101,10 +121,21 @@ class LaunchSpec:
     seed: int
     timeout_seconds: float
     """Time for one cell from the start of its process to its end."""
+    tag: str = ""
+    """The user's own word for the run, in every row."""
     experiment: str = "performance"
     """What is measured of every cell (``catalog.EXPERIMENTS``)."""
+    batch_sizes: tuple[int, ...] = ()
+    """Those that a workload meets after its own, in experiments that change it; empty: one more, half and twice its own."""
+    dynamic: str = "batch"
+    """Of ``dynamic-shapes``: which dimensions are symbols, the ``batch``'s, ``unbacked`` (the batch's, without a value) or ``whole`` shapes."""
+    baselines: tuple[str, ...] = ()
+    """Of ``baselines``: backends that are compared, as a configuration names them."""
+    first_batch_size: int | None = None
+    """Of ``largest-batch``: where the search begins."""
     sampling: Sampling = Sampling()
     numerics: Numerics = Numerics()
+    treatment: Treatment = Treatment()
     threads: int | None = None
     """Threads inside an operator; None: torch's own choice, which is recorded."""
     pin_allocator: bool = True
@@ -113,6 +144,8 @@ class LaunchSpec:
     """Compile every cell from empty caches; else caches are those of the environment, which may know the cell already."""
     warm_compile: bool = True
     """Compile every cell again in a second process, with the first one's caches."""
+    minify: bool = False
+    """Of what is wrong, keep a small program that shows it (``artifacts/``)."""
     memory_snapshot: bool = False
     """Keep the history of the GPU allocator over one call (``artifacts/``)."""
     ceilings: Mapping[str, Any] | None = None
@@ -147,8 +180,17 @@ class LaunchSpec:
             raise ValueError(f"launch specification of schema {version}, this harness reads {SCHEMA_VERSION}")
         cells = tuple(cell_from_dict(cell) for cell in data.pop("cells"))
         sampling, numerics = Sampling(**data.pop("sampling")), Numerics(**data.pop("numerics"))
-        hot, cold, turns = tuple(data.pop("hot")), tuple(data.pop("cold")), tuple(data.pop("turns"))
-        return LaunchSpec(cells=cells, sampling=sampling, numerics=numerics, hot=hot, cold=cold, turns=turns, **data)
+        listed: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("hot", "cold", "turns", "batch_sizes", "baselines")}
+        treatment = data.pop("treatment")
+        configured = tuple((name, value) for name, value in treatment.pop("torch_config"))
+        return LaunchSpec(
+            cells=cells,
+            sampling=sampling,
+            numerics=numerics,
+            treatment=Treatment(torch_config=configured, **treatment),
+            **listed,
+            **data,
+        )
 
     @staticmethod
     def read(path: Path) -> LaunchSpec:

@@ -48,7 +48,7 @@ def parse_choice(text: str) -> Choice:
             raise ValueError(f"{text!r}: {item.strip()!r} is not OPTION=VALUE")
         if option in options:
             raise ValueError(f"{text!r}: {option!r} is given twice")
-        options[option] = _checked(name, option, _value(value))
+        options[option] = _checked(name, option, parse_value(value))
     return Choice(name=name, options=tuple(sorted(options.items())))
 
 
@@ -59,7 +59,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}" if names else ""
 
 
-def _value(text: str) -> Value:
+def parse_value(text: str) -> Value:
+    """A word, true or false, or a number, as it reads."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

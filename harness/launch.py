@@ -156,8 +156,8 @@ def _warm_up(launch: Launch) -> None:
 
 def _is_supported(cell: Cell) -> bool:
     """Whether its backend takes it: in a process of its own, which a backend may change."""
+    from harness.backends.making import backend_of
     from harness.protocols import Unsupported
-    from harness.worker import backend_of
 
     try:
         backend_of(cell, Path)

@@ -20,6 +20,7 @@ def row_of(cell: Cell, spec: LaunchSpec, status: str, reason: str, **fields: obj
         "batch_size": cell.batch_size,
         "run": spec.run,
         "image": spec.image,
+        "tag": spec.tag,
         "experiment": spec.experiment,
         "launch": spec.launch,
         "attempt": spec.attempt,

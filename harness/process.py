@@ -99,8 +99,8 @@ def _child(target: Callable[[], None], log: Path) -> None:
     code = 1
     try:
         os.setsid()
+        die_with_parent()
         if LINUX:
-            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             # When memory runs out, the kernel is to take the cell and not the launch, which has rows to write.
             with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text("1000")
@@ -230,6 +230,12 @@ def oom_kills() -> int:
             if name == key and value.strip().isdigit():
                 return int(value)
     return 0
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process when its parent ends."""
+    if LINUX:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def signal_name(number: int) -> str:

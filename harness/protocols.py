@@ -64,10 +64,16 @@ class Subject:
     """Floating-point operations of one forward call, where they are countable."""
     bytes_moved: int | None = None
     """Bytes that one forward call cannot avoid to read and write, at the subject's precision."""
+    recorded_calls: int | None = None
+    """Of an operator that was recorded: how often the workload called it that it is of."""
     tolerance: Tolerance | None = None
     """None: the precision's default."""
     modes: tuple[str, ...] = ("inference", "training")
     precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
+    wrap: Callable[[torch.nn.Module], Callable[..., Outputs]] | None = None
+    """What spreads the model over ranks, in place; None: nothing does."""
+    optimizer: str = "sgd"
+    """Of training: ``sgd`` or ``adam``."""
     loss: Callable[[Outputs], torch.Tensor] | None = None
     """Scalar loss of the outputs; None: their sum, weighted (see ``experiments.steps``)."""
 
@@ -245,25 +251,44 @@ class Report(Protocol):
         ...
 
 
+class Ranks(Protocol):
+    """Processes that a model is spread over."""
+
+    rank: int
+    """This one's; the first writes what is found."""
+
+    def led(self, call: Call, number: int) -> Call:
+        """Of the first: the call, which the others make too."""
+        ...
+
+    def follow(self, calls: Sequence[Call]) -> None:
+        """Of another: make the calls that the first one makes, by their numbers, until it has gone. Raises then."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What an experiment has on its bench: a cell of a launch, loaded and not yet run."""
+
+    cell: Cell
+    spec: LaunchSpec
+    subject: Subject
+    backend: Backend
+    clock: Clock
+    report: Report
+    load_seconds: float = 0.0
+    """From the start of the process until the subject was there."""
+    slices: Slices | None = None
+    """For samples in turns with other launches."""
+    ranks: Ranks | None = None
+    """Where the model is spread over several processes, of which this is one."""
+
+
 class Experiment(Protocol):
     """What is measured of a cell."""
 
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
-        """Measure and report; returns the status. Exceptions become a status by the phase they were raised in.
-
-        load_seconds: from the start of the process until the subject was there; slices: for samples in turns with other launches.
-        """
+    def run(self, bench: Bench) -> str:
+        """Measure and report; returns the status. Exceptions become a status by the phase they were raised in."""
         ...
 
 
@@ -271,17 +296,6 @@ class Experiment(Protocol):
 class CompilesAgain(Protocol):
     """What an experiment is besides, if compile caches are part of what it measures."""
 
-    def again(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
+    def again(self, bench: Bench) -> str:
         """In a second process, after a ``run`` that passed: what compile caches are worth."""
         ...

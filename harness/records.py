@@ -128,6 +128,8 @@ class Row:
     # Whose row it is.
     run: str = ""
     image: str = ""
+    tag: str = ""
+    """The user's own word for the run."""
     experiment: str = ""
     """What was measured; empty in the ancestor's files, and in those of versions that had nothing but ``performance``."""
     launch: int = 0
@@ -233,6 +235,10 @@ class Row:
     """Operators that ran in them."""
     total_ops: int | None = None
     """Operators of one call in eager."""
+    unique_ops: int | None = None
+    """Operators with arguments of different forms."""
+    recorded_calls: int | None = None
+    """Of a recorded operator: its calls in one call of the workload that it was recorded of."""
     pct_ops: float | None = None
     """Share of operators that ran in graphs: 1 is all."""
     pct_time: float | None = None
@@ -271,8 +277,11 @@ class Row:
     """Share of the roofline that is reached; above 1 where data stays in a cache that the ceiling does not know."""
     backend_limit_share: float | None = None
 
+    cpu_waiting: float | None = None
+    """Share of the timed region in which the cell's own threads could run and waited for a processor; of all that they wanted, where several
+    wanted one at once. Empty where the kernel does not tell."""
     cpu_pressure: float | None = None
-    """Share of the timed region in which something waited for a processor."""
+    """Share of the timed region in which anything on the machine waited for a processor, averaged over the busy ones."""
     cpu_steal: float | None = None
     """Share of processor time that the hypervisor gave to others."""
     cpu_throttled: float | None = None
@@ -301,10 +310,43 @@ class Row:
     """Its error as in ``eager_error``; empty where it is not finite, which the reason says."""
     worst_max_error: float | None = None
     """Its error as in ``eager_max_error``."""
+    dynamic: str = ""
+    """Which dimensions were symbols: the ``batch``'s, ``unbacked`` or ``whole`` shapes."""
+    shapes_measured: int | None = None
+    """Batch sizes that one compilation met; ``speedup`` is of the first."""
+    speedup_mean: float | None = None
+    """Over these, as are median and variance (of the sample: n - 1)."""
+    speedup_median: float | None = None
+    speedup_variance: float | None = None
+    changes_met: int | None = None
+    """Calls that differed from those before in something: the size of the batch, gradients, layout; each made twice."""
+    recompile_reasons: int | None = None
+    """Different guards that failed."""
+    fastest: str = ""
+    """Of several backends; ``speedup`` is its own."""
+    backends_passed: int | None = None
+    backends_failed: int | None = None
+    eager_repeatable: int | None = None
+    """1 where calls from the same state gave the same bits, 0 where they did not."""
+    backend_repeatable: int | None = None
+    eager_repeat_difference: float | None = None
+    """Largest difference of an element between these calls, over the root mean square of its output."""
+    backend_repeat_difference: float | None = None
+    eager_batch_invariant: int | None = None
+    """1 where the rows of half a batch are the bits that they are in the whole one; empty where rows have no results of their own."""
+    backend_batch_invariant: int | None = None
+    eager_batch_difference: float | None = None
+    backend_batch_difference: float | None = None
+    largest_batch_size: int | None = None
+    """The largest that was found to fit into memory."""
+    cache_lookup_seconds: float | None = None
+    """Of a call, by the profiler: finding the compiled code by its guards."""
     tolerance: float | None = None
     """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
     compared_by: str = ""
     """How the backend's results were compared with eager's: ``elements``, or ``cosine`` (direction)."""
+    minified: str = ""
+    """The small program that shows what is wrong, where one was asked for."""
     flops: int | None = None
     """Floating-point operations of one forward call, as the workload declares them."""
     bytes_moved: int | None = None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from harness import catalog
+from harness import catalog, operator_file
 from harness.cell import PATH_SUITE
 from harness.choice import nearest, parse_choice
 from matrix.gpus import parse_gpus
@@ -48,17 +48,20 @@ def known_experiment(name: str) -> str:
 
 
 def _workload_pattern(pattern: str) -> str:
-    """A name or shell pattern of workloads that the harness has, or ``path:FILE:CLASS``."""
+    """A name or shell pattern of workloads that the harness has, ``path:FILE:CLASS``, or ``operators:FILE``."""
     if pattern.startswith(PATH_PREFIX):
         if len(pattern.split(":")) != 3 or not all(pattern.split(":")):
             raise ValueError(f"{pattern!r}: a workload of one's own is named path:FILE:CLASS")
+    elif pattern.startswith(operator_file.PREFIX):
+        if pattern == operator_file.PREFIX:
+            raise ValueError(f"{pattern!r}: recorded operators are named operators:FILE")
     elif not fnmatch.filter(catalog.workload_names(), pattern):
         raise ValueError(f"no workload matches {pattern!r}{nearest(pattern, catalog.workload_names())}")
     return pattern
 
 
 def _cell_pattern(pattern: str) -> str:
-    return pattern if pattern.startswith(f"{PATH_SUITE}/") else _workload_pattern(pattern)
+    return pattern if pattern.startswith((f"{PATH_SUITE}/", f"{operator_file.SUITE}/")) else _workload_pattern(pattern)
 
 
 def _regular_name(name: str) -> str:
@@ -127,9 +130,16 @@ class Model(BaseModel):
 class Run(Model):
     """How every cell is measured."""
 
+    tag: str = Field(default="", max_length=200, description="a word of yours for the run, in every row")
     experiment: Experiment = Field(
         default=catalog.PERFORMANCE, description=f"what is measured of every cell: {', '.join(catalog.EXPERIMENTS)}"
     )
+    batch_sizes: tuple[BatchSize, ...] = Field(
+        default=(), description="met after a workload's own, where an experiment changes it; empty: one more, half, twice"
+    )
+    dynamic: Literal["batch", "unbacked", "whole"] = Field(default="batch", description="dynamic-shapes: dimensions that are symbols")
+    baselines: tuple[Backend, ...] = Field(default=(), description="baselines: backends to compare; empty: the image's")
+    first_batch_size: BatchSize | None = Field(default=None, description="largest-batch: where the search begins; 1024 where absent")
     launches: int = Field(default=1, ge=1, le=MOST_LAUNCHES, description="starts of each image; the unit of replication")
     seed: int = Field(default=1337, ge=0, le=LARGEST_SEED, description="of inputs, and of the order of launches and samples")
     timeout_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS, description="time for one cell")
@@ -151,7 +161,17 @@ class Run(Model):
     warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
     ceilings: bool = Field(default=True, description="measure what the machine can do, once per run, for the share of it that is reached")
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
+    minify: bool = Field(default=False, description="of what is wrong, keep a small program that shows it")
     memory_snapshot: bool = Field(default=False, description="keep the history of the GPU allocator over one call")
+    channels_last: bool = Field(default=False, description="weights and inputs of four dimensions with the channels last")
+    activation_checkpointing: bool = Field(default=False, description="in training, compute activations again in place of keeping them")
+    optimizer: Literal["sgd", "adam"] | None = Field(default=None, description="of training; the workload's own where absent")
+    torch_config: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="settings of torch's compilers: dynamo.KEY, inductor.KEY, functorch.KEY, fx.KEY"
+    )
+    distributed: Literal["ddp", "fsdp"] | None = Field(default=None, description="spread training over ranks: replicated or sharded")
+    ranks: int = Field(default=2, ge=2, le=64, description="processes of a cell that is spread; each has a GPU of its own")
+    gpu_memory_fraction: float | None = Field(default=None, gt=0, le=1, description="share of a GPU's memory that torch may take")
     tf32: bool = Field(default=False, description="float32 products in TF32, on GPUs that have it")
     cudnn_benchmark: bool = Field(default=False, description="let cuDNN try its algorithms")
     deterministic: bool = Field(default=False, description="only deterministic algorithms")
@@ -301,7 +321,9 @@ class Gate(Model):
     sample_seconds: float = Field(
         default=1.0, gt=0, le=LONGEST_SECONDS, description="time for the samples of a cell in one launch; more where the host is not quiet"
     )
-    cpu_pressure: float = Field(default=0.05, gt=0, le=1, description="share of waiting for a processor beyond which a row is void")
+    cpu_waiting: float = Field(
+        default=0.05, gt=0, le=1, description="share of the time that threads waited for a processor beyond which a row is void"
+    )
     cpu_steal: float = Field(default=0.05, gt=0, le=1, description="share of stolen processor time beyond which a row is void")
     expected_failures: Text = Field(
         default="expected_failures.toml", description="file of cells that may fail, with reason and expiry date"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import catalog
+from harness.choice import Value, parse_value
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_experiment, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
@@ -58,6 +59,19 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         help=f"what to measure of every cell: {', '.join(catalog.EXPERIMENTS)} (default: the configuration's)",
     )
     add_selection(what)
+    of_experiments = parser.add_argument_group("of one experiment")
+    of_experiments.add_argument(
+        "--batch-sizes", type=_sizes, metavar="N,N,...", help="dynamic-shapes, recompiles: sizes that a workload meets after its own"
+    )
+    of_experiments.add_argument(
+        "--dynamic",
+        choices=("batch", "unbacked", "whole"),
+        help="dynamic-shapes: dimensions that are symbols: the batch's, the same without a value, or all",
+    )
+    of_experiments.add_argument(
+        "--compare", action="append", metavar="BACKEND", help="baselines: a backend to compare (repeatable; default: the image's)"
+    )
+    of_experiments.add_argument("--first-batch-size", type=_positive, metavar="N", help="largest-batch: where the search begins")
     what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
     how = parser.add_argument_group("how")
     add_measuring(how)
@@ -74,7 +88,8 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="WORKLOAD",
-        help="only this workload (repeatable), by its exact name, or path:FILE:CLASS for an nn.Module of yours with get_example_inputs()",
+        help="only this workload (repeatable), by its exact name, or path:FILE:CLASS for an nn.Module of yours with get_example_inputs(), or "
+        "operators:FILE for operators that --experiment operators has recorded",
     )
     what.add_argument("--partition", type=_partition, metavar="I/N", help="the I-th of N parts of the cells, counted from 1")
     what.add_argument(
@@ -123,7 +138,34 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="few samples, one compilation, no ceilings: to see that all works, not how fast it is",
     )
+    how.add_argument("--tag", metavar="TEXT", help="a word of yours for the run, in every row")
+    how.add_argument("--threads", type=_positive, metavar="N", help="threads inside an operator")
+    how.add_argument("--deterministic", action="store_true", default=None, help="only deterministic algorithms")
+    how.add_argument("--tf32", action="store_true", default=None, help="float32 products in TF32, on GPUs that have it")
+    how.add_argument(
+        "--channels-last", action="store_true", default=None, help="weights and inputs of four dimensions with the channels last"
+    )
+    how.add_argument(
+        "--activation-checkpointing",
+        action="store_true",
+        default=None,
+        help="in training, compute activations again in place of keeping them",
+    )
+    how.add_argument("--optimizer", choices=("sgd", "adam"), help="of training, instead of the workload's own")
+    how.add_argument(
+        "--torch-config",
+        action="append",
+        type=_setting,
+        metavar="KEY=VALUE",
+        help="a setting of torch's compilers (repeatable): dynamo.KEY, inductor.KEY, functorch.KEY, fx.KEY",
+    )
+    how.add_argument("--distributed", choices=("ddp", "fsdp"), help="spread training over ranks: replicated or sharded")
+    how.add_argument("--ranks", type=_positive, metavar="N", help="processes of a cell that is spread; each has a GPU of its own")
+    how.add_argument("--gpu-memory-fraction", type=_share, metavar="SHARE", help="of a GPU's memory, what torch may take: 0.5 is half")
     how.add_argument("--cache", choices=("cold", "hot"), help="a GPU's last-level cache before a call: flushed, or as it is")
+    how.add_argument(
+        "--minify", action="store_true", default=None, help="of what is wrong, keep a small program that shows it (artifacts/)"
+    )
     how.add_argument(
         "--memory-snapshot", action="store_true", default=None, help="keep the history of the GPU's allocator over one call (artifacts/)"
     )
@@ -135,6 +177,27 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
         "--resume", type=Path, metavar="RUN", help="measure what this run has no rows for yet; everything else comes from the run"
     )
     how.add_argument("--plan", action="store_true", help="print what would run, and run nothing")
+
+
+def _sizes(text: str) -> list[int]:
+    return [_positive(each.strip()) for each in text.split(",")]
+
+
+def _setting(text: str) -> tuple[str, Value]:
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PART.KEY=VALUE, as in dynamo.specialize_int=true")
+    return name.strip(), parse_value(value.strip())
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: more than 0, and 1 at most")
+    return share
 
 
 def _backends() -> str:

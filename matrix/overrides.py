@@ -15,6 +15,22 @@ from matrix.errors import SelectionError
 
 QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
 """Of ``[run]``, for ``--quick``."""
+OF_EXPERIMENTS = ("experiment", "batch_sizes", "dynamic", "first_batch_size")
+"""Settings of ``[run]`` whose options have their names; the gate has none of these."""
+TREATMENTS = (
+    "tag",
+    "threads",
+    "deterministic",
+    "tf32",
+    "channels_last",
+    "activation_checkpointing",
+    "optimizer",
+    "distributed",
+    "ranks",
+    "gpu_memory_fraction",
+    "minify",
+)
+"""The same, of everything that measures."""
 
 
 def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
@@ -23,11 +39,16 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     if options.quick:
         changed["run"] |= QUICK
     given = {
-        "experiment": options.experiment,
+        **{name: getattr(options, name, None) for name in OF_EXPERIMENTS},
         "timeout_seconds": options.timeout,
         "cache": options.cache,
         "memory_snapshot": options.memory_snapshot,
     }
+    given |= {name: getattr(options, name) for name in TREATMENTS}
+    if options.torch_config:
+        given["torch_config"] = {**changed["run"]["torch_config"], **dict(options.torch_config)}
+    if getattr(options, "compare", None):
+        given["baselines"] = options.compare
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
     limits = {"memory": options.memory, "gpus": options.gpus}
     for image in changed["images"].values():

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import catalog
+from harness import catalog, operator_file
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
 from matrix.config import PATH_PREFIX, Image, MarginRule, Matrix, Rule
@@ -183,7 +183,7 @@ def _by_one_backend(settings: Image, selection: Selection, experiment: str) -> t
 
 def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:
     """Of cells that are there, those that the command line asks for. Raises SelectionError where a pattern is wrong."""
-    only = {user_workload(name)[0] if name.startswith(PATH_PREFIX) else name for name in selection.only}
+    only = {workload for name in selection.only for workload in _named_by(name)}
     axes = dataclasses.replace(selection, batch_sizes=())
     asked = [
         cell
@@ -284,6 +284,9 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
         if pattern.startswith(PATH_PREFIX):
             found[user_workload(pattern)] = None
             continue
+        if pattern.startswith(operator_file.PREFIX):
+            found.update(dict.fromkeys(recorded_operators(pattern)))
+            continue
         names = fnmatch.filter(catalog.workload_names(), pattern)
         if not names:
             raise SelectionError(
@@ -302,6 +305,27 @@ def user_workload(text: str) -> tuple[str, str]:
         raise SelectionError(f"{text!r}: the name of a workload is printable text\n  next: give the file another name")
     path = Path(parts[1]).expanduser().resolve()
     return f"{PATH_SUITE}/{path.stem}:{parts[2]}", str(path)
+
+
+def _named_by(name: str) -> Iterator[str]:
+    """The workloads that one ``--only`` names."""
+    if name.startswith(PATH_PREFIX):
+        yield user_workload(name)[0]
+    elif name.startswith(operator_file.PREFIX):
+        yield from (workload for workload, _ in recorded_operators(name))
+    else:
+        yield name
+
+
+def recorded_operators(text: str) -> list[tuple[str, str]]:
+    """``operators:FILE`` -> (workload, absolute file) of each that there is something to measure of. Raises SelectionError for a file that is none."""
+    path = Path(text.removeprefix(operator_file.PREFIX)).expanduser().resolve()
+    try:
+        recording = operator_file.read(path)
+    except (OSError, ValueError) as error:
+        raise SelectionError(f"{text!r}: {error}\n  next: record one with --experiment operators") from None
+    stem = path.name.partition(".")[0]
+    return [(f"{operator_file.SUITE}/{stem}:{recording.name(index)}", str(path)) for index in operator_file.measurable(recording)]
 
 
 def _require_one_meaning(cells: Iterable[Cell]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.cell import Cell, LaunchSpec, Numerics, Sampling
+from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Treatment
 from harness.output import RUNNING, row_of
 from harness.records import Status
-from matrix.config import Matrix
+from matrix.config import Image, Matrix
 from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
 from matrix.plan import Launch, Plan, PlannedImage
 from matrix.store import Run
@@ -109,7 +109,12 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         attempt=attempt,
         image=launch.image.label,
         cells=cells,
+        tag=how.tag,
         experiment=how.experiment,
+        batch_sizes=how.batch_sizes,
+        dynamic=how.dynamic,
+        baselines=how.baselines or _compared(settings.matrix.images.get(launch.image.name)),
+        first_batch_size=how.first_batch_size,
         seed=settings.seed,
         timeout_seconds=how.timeout_seconds,
         threads=how.threads,
@@ -124,14 +129,29 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
             cache=how.cache,
         ),
         numerics=Numerics(tf32=how.tf32, cudnn_benchmark=how.cudnn_benchmark, deterministic=how.deterministic),
+        treatment=Treatment(
+            channels_last=how.channels_last,
+            activation_checkpointing=how.activation_checkpointing,
+            optimizer=how.optimizer,
+            torch_config=tuple(sorted(how.torch_config.items())),
+            distributed=how.distributed or "",
+            ranks=how.ranks,
+            gpu_memory_fraction=how.gpu_memory_fraction,
+        ),
         pin_allocator=how.pin_allocator,
         warm_compile=how.warm_compile,
+        minify=how.minify,
         memory_snapshot=how.memory_snapshot,
         ceilings=known.ceilings,
         measure_ceilings=how.ceilings,
         hot=tuple(cell for cell in known.hot if cell in mine),
         cold=tuple(cell for cell in known.cold if cell in mine),
     )
+
+
+def _compared(image: Image | None) -> tuple[str, ...]:
+    """An image's own backends, eager left out, which each is compared with."""
+    return () if image is None else tuple(name for name in image.backends if name != "eager")
 
 
 def processes_per_cell(spec: LaunchSpec) -> int:

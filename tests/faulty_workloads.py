@@ -214,3 +214,49 @@ class Confined(Healthy):
         if int(capabilities.split()[1], 16) != 0:
             raise RuntimeError(f"capabilities: {capabilities}")
         return x + 1
+
+
+class Drifts(Healthy):
+    """Every call is right, and the last bits of no two are the same."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return torch.relu(x) + 1 + self.calls * 2.0**-23
+
+
+class LosesARank(Healthy):
+    """In training over ranks: the second one leaves in its third call, while the first waits for its gradients."""
+
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 16)
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            os._exit(5)
+        return self.layer(x)
+
+    def get_example_inputs(self):
+        return (torch.linspace(-1, 1, 64).reshape(4, 16),)
+
+
+class HangsARank(LosesARank):
+    """The same, but it stays and does nothing."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            time.sleep(3600)
+        return self.layer(x)
+
+
+class WrongSomewhere(Healthy):
+    """What a backend that breaks relu does wrong is one node of many."""
+
+    def forward(self, x):
+        return torch.cos(torch.relu(torch.sin(torch.sigmoid(x) * 2) - 0.5) + 1)

@@ -1,4 +1,4 @@
-"""A report that remembers, for tests and studies that run a part of a cell in their own process."""
+"""A report that remembers, and a bench with it: for tests and studies that run a part of a cell in their own process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cell import Cell, LaunchSpec
+from harness.protocols import Backend, Bench, Clock, Subject
 from harness.records import Taken, Warn
 
 
@@ -31,3 +33,8 @@ class Said:
 
     def artifact(self, name: str) -> Path:
         return self._folder / name
+
+
+def bench_of(cell: Cell, subject: Subject, backend: Backend, clock: Clock, report: Said, seed: int = 1) -> Bench:
+    spec = LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=(cell,), seed=seed, timeout_seconds=60)
+    return Bench(cell=cell, spec=spec, subject=subject, backend=backend, clock=clock, report=report)

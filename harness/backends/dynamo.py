@@ -32,7 +32,9 @@ class Dynamo(Backend):
         if self._name not in known:
             raise Unsupported(f"torch {torch.__version__} lists no dynamo backend {self._name!r}; it lists {', '.join(known)}")
         self.calls_until_final = CALLS_UNTIL_FINAL.get(self._name, 1)
-        self._options: dict[str, Any] = dict(cell.options if options is None else options)
+        own = dict(cell.options)
+        self._fullgraph = bool(own.pop("fullgraph", False))
+        self._options: dict[str, Any] = dict(own if options is None else options)
 
     def _name_of(self, cell: Cell) -> str:
         return cell.backend.partition(":")[2] or cell.backend
@@ -41,7 +43,9 @@ class Dynamo(Backend):
         if self._name in SCRIPTED:
             # For the rest of this process, which is the cell's own: graphs are made by the first call, not here.
             torch._dynamo.config.use_lazy_graph_module = False
-        compiled: Callable[..., Outputs] = torch.compile(subject.model, backend=self._name, options=self._options or None)
+        compiled: Callable[..., Outputs] = torch.compile(
+            subject.model, backend=self._name, options=self._options or None, fullgraph=self._fullgraph
+        )
         return compiled
 
     def evidence(self) -> Evidence:

@@ -28,6 +28,7 @@ class Inductor(Dynamo):
         """defaults: options that the cell's mode and own options take the place of."""
         options = dict(cell.options)
         self._mode = str(options.pop("mode", "default"))
+        options.pop("fullgraph", None)
         effective = {**(defaults or {}), **mode_options(self._mode), **checked_options(options, own=OPTIONS.get(cell.backend, ()))}
         super().__init__(cell, artifact, options=effective)
         if cell.device == "cpu":

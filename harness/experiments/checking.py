@@ -16,7 +16,7 @@ from harness import numerics
 from harness.cell import Cell
 from harness.experiments.steps import Step, as_it_is, make_step, results
 from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_groups, default_tolerance, relative_error
-from harness.protocols import Backend, Clock, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
+from harness.protocols import Backend, Bench, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
 from harness.records import Status, Warn
 from harness.workloads.subjects import cast_floating
 
@@ -31,13 +31,26 @@ class Checked:
     eager: Step
     backend: Step
     """Runs on eager's inputs."""
+    function: Callable[..., Outputs]
+    """What the backend has prepared."""
+    subject: Subject
+    """Whose model that is of, with eager's inputs."""
     evidence: Evidence
     prepare_seconds: float
     first_call_seconds: float
 
 
-def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: int, report: Report) -> Checked | str:
+def report_subject(bench: Bench) -> None:
+    """What is known of the workload before it runs."""
+    subject = bench.subject
+    bench.report.set(
+        batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved, recorded_calls=subject.recorded_calls
+    )
+
+
+def check(bench: Bench) -> Checked | str:
     """Eager twice, float64, the backend: what may be timed, or the status of what may not."""
+    cell, seed, subject, backend, report = bench.cell, bench.spec.seed, bench.subject, bench.backend, bench.report
     tolerance = backend.tolerance or tolerance_of(subject, cell)
     report.set(
         tolerance=1 - COSINE_LIMIT if tolerance.cosine else tolerance.absolute_and_relative,
@@ -61,7 +74,7 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     reference = reference_of(pristine, first, cell, seed, report)
 
     # From here on ``pristine`` is the backend's: its model is in the state that eager's was in before its first call.
-    first_call = call_first(pristine, backend, clock, cell, seed, report)
+    first_call = call_first(dataclasses.replace(bench, subject=pristine))
     report.set(first_call_seconds=first_call.seconds)
 
     report.phase("evidence")
@@ -83,10 +96,17 @@ def check(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: in
     # of them changes in place moves, and leaves the other with memory that is freed.
     if not (cell.device == "xla" and cell.mode == "training"):
         share_tensors(pristine.model, subject.model)
-    backend_step = step_of(dataclasses.replace(pristine, inputs=subject.inputs), cell, first_call.function, backend)
+    compiled = dataclasses.replace(pristine, inputs=subject.inputs)
+    backend_step = step_of(compiled, cell, first_call.function, backend)
+    if bench.ranks is not None:
+        if bench.ranks.rank > 0:
+            bench.ranks.follow((eager.call, backend_step.call))
+        eager.call, backend_step.call = (bench.ranks.led(step.call, number) for number, step in enumerate((eager, backend_step)))
     return Checked(
         eager=eager,
         backend=backend_step,
+        function=first_call.function,
+        subject=compiled,
         evidence=evidence,
         prepare_seconds=first_call.prepare_seconds,
         first_call_seconds=first_call.seconds,
@@ -121,19 +141,21 @@ class FirstCall:
     """Of the call that is the backend's first one to run what all later ones run; None where that is the first call."""
 
 
-def call_first(subject: Subject, backend: Backend, clock: Clock, cell: Cell, seed: int, report: Report) -> FirstCall:
+def call_first(bench: Bench) -> FirstCall:
     """Prepare the backend and make its first call, and those that it takes until calls are what they will be."""
+    cell, seed, subject, backend, report = bench.cell, bench.spec.seed, bench.subject, bench.backend, bench.report
     report.phase("prepare")
     began = time.perf_counter()
-    function = backend.prepare(subject)
+    spread = _spread(subject)
+    function = backend.prepare(dataclasses.replace(subject, model=spread) if isinstance(spread, torch.nn.Module) else subject)
     step = step_of(subject, cell, function, backend)
     report.phase("first call")
-    before = _Kept(subject) if backend.calls_until_final > 1 else None
+    before = Kept(subject) if backend.calls_until_final > 1 else None
     prepared = time.perf_counter()
     numerics.seed(seed, cell.device)
     started = time.perf_counter()
     outputs = step.run()
-    clock.synchronize()
+    bench.clock.synchronize()
     seconds = time.perf_counter() - started
     found = step.collect(outputs)
     del outputs
@@ -141,7 +163,7 @@ def call_first(subject: Subject, backend: Backend, clock: Clock, cell: Cell, see
     return FirstCall(function=function, results=found, prepare_seconds=prepared - began, seconds=seconds, final_results=final)
 
 
-def _final_results(step: Step, before: _Kept, calls: int, seed: int, device: str) -> Results:
+def _final_results(step: Step, before: Kept, calls: int, seed: int, device: str) -> Results:
     """Results of the last of so many further calls, each from the state and with the random numbers of the first."""
     for _ in range(calls - 1):
         before.restore()
@@ -151,7 +173,7 @@ def _final_results(step: Step, before: _Kept, calls: int, seed: int, device: str
     return seeded(step, seed, device)
 
 
-class _Kept:
+class Kept:
     """Values of all tensors that calls may change. They are restored in place: what has been captured knows the tensors by address."""
 
     def __init__(self, subject: Subject) -> None:
@@ -175,13 +197,18 @@ def copy_of(subject: Subject) -> Subject:
 def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | None = None, backend: Backend | None = None) -> Step:
     """The cell's step of a subject, through ``function`` (which ``backend`` has prepared) in place of its model."""
     return make_step(
-        subject.model if function is None else function,
+        _spread(subject) if function is None else function,
         subject,
         mode=cell.mode,
         precision=cell.precision,
         device=cell.device,
         whole=backend.whole if isinstance(backend, RunsWholeCalls) else as_it_is,
     )
+
+
+def _spread(subject: Subject) -> Callable[..., Outputs]:
+    """The model, over ranks where it is one of several."""
+    return subject.model if subject.wrap is None else subject.wrap(subject.model)
 
 
 def seeded(step: Step, seed: int, device: str) -> Results:

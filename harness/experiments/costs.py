@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Iterator
 
-from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import Checked
 from harness.experiments.steps import Step
 from harness.experiments.timing import BACKEND, EAGER
@@ -22,7 +21,7 @@ from harness.measure.clock import GRAPH, HOST
 from harness.measure.energy import energy_per_call, find_meter
 from harness.measure.memory import held_bytes, peak_of, snapshot
 from harness.measure.sampling import Measurement
-from harness.protocols import Clock, Replay, Report, Subject
+from harness.protocols import Bench, Clock, Replay, Report
 from harness.records import Taken, Warn
 
 BYTES_PER_GIGABYTE = 1e9
@@ -30,20 +29,22 @@ BYTES_PER_GIGABYTE = 1e9
 REPLAYS = 30
 
 
-def report_costs(
-    checked: Checked, measured: Measurement, subject: Subject, clock: Clock, cell: Cell, spec: LaunchSpec, report: Report
-) -> None:
+def report_costs(measured: Measurement, checked: Checked, bench: Bench) -> None:
     """What cannot be measured costs the cell nothing but that: its times are written down."""
+    spec, clock, report = bench.spec, bench.clock, bench.report
     steps = {EAGER: checked.eager, BACKEND: checked.backend}
-    order = random.Random(f"{spec.seed} {spec.launch} {cell.id} costs")
+    order = random.Random(f"{spec.seed} {spec.launch} {bench.cell.id} costs")
     with _spared("memory", report):
-        _report_memory(steps, subject, clock, spec, report)
+        _report_memory(steps, bench)
     if spec.sampling.energy_seconds > 0:
         with _spared("energy", report):
             _report_energy(steps, measured, clock, spec.sampling.energy_seconds, order, report)
     if clock.device != "cpu":
         with _spared("transfer", report):
-            report.set(transfer_seconds=clock.transfer_seconds(subject.inputs, steps[BACKEND].call()))
+            report.set(transfer_seconds=clock.transfer_seconds(bench.subject.inputs, steps[BACKEND].call()))
+    if bench.ranks is not None:
+        # What is replayed here is not made by the others.
+        return
     # Last: a failed capture can leave a CUDA context in a state that nobody should measure in.
     with _spared("graph", report):
         _report_graphs(steps, clock, measured.started, order, report)
@@ -60,7 +61,8 @@ def _spared(phase: str, report: Report) -> Iterator[None]:
         report.set(reason=f"{phase} could not be measured: {type(error).__name__}: {error}")
 
 
-def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec: LaunchSpec, report: Report) -> None:
+def _report_memory(steps: dict[str, Step], bench: Bench) -> None:
+    clock, subject, report = bench.clock, bench.subject, bench.report
     clock.release()
     held = held_bytes(subject.model, subject.inputs)
     report.set(held_bytes=held)
@@ -74,7 +76,7 @@ def _report_memory(steps: dict[str, Step], subject: Subject, clock: Clock, spec:
             return
         totals[variant] = held + peak.beyond_bytes
         report.set(**{f"{variant}_peak_beyond_bytes": peak.beyond_bytes, f"{variant}_peak_reserved_bytes": peak.reserved_bytes})
-        if spec.memory_snapshot and clock.device == "cuda":
+        if bench.spec.memory_snapshot and clock.device == "cuda":
             snapshot(step.call, report.artifact(f"memory-{variant}.pickle"))
     report.set(
         eager_peak_mem=totals[EAGER] / BYTES_PER_GIGABYTE,

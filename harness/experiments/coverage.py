@@ -9,6 +9,7 @@ profiler in it. In training, backward and optimizer run outside of the graphs, h
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +18,14 @@ import torch
 from torch._dynamo.utils import counters
 
 from harness.backends.dynamo import Dynamo
-from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import check
+from harness.cell import Cell
+from harness.experiments.checking import check, report_subject
 from harness.experiments.steps import surroundings
-from harness.experiments.taking import report_taking, take
+from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND
 from harness.measure.operators import GraphRecorder, OperatorCount
 from harness.measure.sampling import Measurement
-from harness.measure.watch import MachineWatch
-from harness.protocols import Artifacts, Backend, Call, Clock, Evidence, NoEvidence, Outputs, Report, Slices, Subject
+from harness.protocols import Artifacts, Bench, Call, Evidence, NoEvidence, Outputs, Subject
 from harness.records import Status, Warn
 
 GRAPHS = "graphs"
@@ -58,22 +58,12 @@ class Captured(Dynamo):
 
 
 class Coverage:
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
-        """``backend`` gives way to one that records what goes through it; its results are checked as any other's."""
-        report.set(batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved)
+    def run(self, bench: Bench) -> str:
+        """The backend gives way to one that records what goes through it; its results are checked as any other's."""
+        cell, report = bench.cell, bench.report
+        report_subject(bench)
         captured = Captured(cell, report.artifact)
-        checked = check(subject, captured, clock, cell, spec.seed, report)
+        checked = check(dataclasses.replace(bench, backend=captured))
         if isinstance(checked, str):
             return checked
 
@@ -90,10 +80,9 @@ class Coverage:
                 return Status.PASS
 
             report.phase("time")
-            watch = MachineWatch(clock.device)
             variants = {BACKEND: checked.backend.call, GRAPHS: _as_in_call(graphs.again, cell)}
-            measured = take(variants, clock, cell, spec, watch, report, slices)
-        _report_share(measured, watch, clock, spec, report)
+            measured = take(variants, bench)
+        _report_share(measured, bench)
         return Status.PASS
 
 
@@ -109,13 +98,13 @@ def _as_in_call(call: Call, cell: Cell) -> Call:
     return in_autocast
 
 
-def _report_share(measured: Measurement, watch: MachineWatch, clock: Clock, spec: LaunchSpec, report: Report) -> None:
-    share = measured.ratio(GRAPHS, BACKEND, clock.gauges[0].name)
+def _report_share(measured: Measurement, bench: Bench) -> None:
+    report = bench.report
+    share = measured.ratio(GRAPHS, BACKEND, bench.clock.gauges[0].name)
     report.set(pct_time=share.estimate, pct_time_low=share.low, pct_time_high=share.high)
-    report_taking(measured, watch, report)
     if len(measured.marks) < measured.minimum:
         report.warn(Warn.SHORT_SAMPLES)
-    if share.width > spec.sampling.width:
+    if share.width > bench.spec.sampling.width:
         report.warn(Warn.WIDE_INTERVAL)
 
 

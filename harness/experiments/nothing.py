@@ -8,32 +8,21 @@ from __future__ import annotations
 import json
 
 from harness import numerics
-from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import step_of
-from harness.protocols import Backend, Clock, Report, Slices, Subject
+from harness.protocols import Bench
 from harness.records import Status
 
 
 class Nothing:
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
+    def run(self, bench: Bench) -> str:
         """No time is told of one call: it has everything in it that happens once."""
+        cell, spec, subject, backend, report = bench.cell, bench.spec, bench.subject, bench.backend, bench.report
         report.set(batch_size=subject.batch_size)
         report.phase("eager")
         step = step_of(subject, cell, backend.prepare(subject))
         numerics.seed(spec.seed, cell.device)
         step.run()
-        clock.synchronize()
+        bench.clock.synchronize()
         report.phase("evidence")
         report.set(evidence=json.dumps(backend.evidence().details))
         return Status.PASS

@@ -8,46 +8,33 @@ from __future__ import annotations
 
 from torch._dynamo.utils import get_compilation_metrics
 
-from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import check
+from harness.experiments.checking import check, report_subject
 from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER, report_timing
 from harness.measure.clock import HOST
 from harness.measure.interval import difference_interval
-from harness.measure.watch import MachineWatch
-from harness.protocols import Backend, Clock, Report, Slices, Subject
+from harness.protocols import Bench
 from harness.records import Status
 
 
 class Overhead:
     """Of dynamo's backend ``eager``."""
 
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
+    def run(self, bench: Bench) -> str:
         """``speedup`` is below 1 by what dynamo costs; ``overhead_seconds`` is the same in seconds per call, on the host's clock."""
-        report.set(batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved)
-        checked = check(subject, backend, clock, cell, spec.seed, report)
+        report = bench.report
+        report_subject(bench)
+        checked = check(bench)
         if isinstance(checked, str):
             return checked
         guards = [each.guard_count for each in get_compilation_metrics() if each.guard_count is not None]
         report.set(guards=sum(guards) if guards else None)
 
         report.phase("time")
-        watch = MachineWatch(clock.device)
-        with surroundings(cell.mode):
-            measured = take({EAGER: checked.eager.call, BACKEND: checked.backend.call}, clock, cell, spec, watch, report, slices)
-            report_timing(measured, watch, clock, subject, backend, checked, cell, spec, report)
+        with surroundings(bench.cell.mode):
+            measured = take({EAGER: checked.eager.call, BACKEND: checked.backend.call}, bench)
+            report_timing(measured, checked, bench)
         # Of the host: guards are its work, and what a GPU does is the same with and without them.
         found = difference_interval(*(measured.seconds(variant, HOST) for variant in (BACKEND, EAGER)))
         report.set(overhead_seconds=found.estimate, overhead_seconds_low=found.low, overhead_seconds_high=found.high)

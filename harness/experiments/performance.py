@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.cell import Cell, LaunchSpec
+import traceback
+
 from harness.experiments.checking import (
     Checked,
     call_first,
@@ -10,49 +11,52 @@ from harness.experiments.checking import (
     compare_calls,
     copy_of,
     reference_of,
+    report_subject,
     seeded,
     step_of,
     tolerance_of,
     write_diagnostics,
 )
 from harness.experiments.costs import report_costs
+from harness.experiments.minify import minify
 from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER, report_timing
-from harness.measure.watch import MachineWatch
-from harness.protocols import Backend, Clock, Report, Slices, Subject
+from harness.protocols import Backend, Bench, Report
 from harness.records import Status, Warn
+from harness.workloads.loading import load_subject
 
 
 class Performance:
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
+    def run(self, bench: Bench) -> str:
         """Check, then time. What fails its check is not timed: the speed of a wrong result is not a result."""
-        report.set(batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved)
-        checked = check(subject, backend, clock, cell, spec.seed, report)
+        report = bench.report
+        report_subject(bench)
+        checked = check(bench)
         if isinstance(checked, str):
+            if checked == Status.FAIL_ACCURACY and bench.spec.minify:
+                self._minify(bench)
             return checked
-        report.set(first_result_seconds=load_seconds + checked.prepare_seconds + checked.first_call_seconds)
+        report.set(first_result_seconds=bench.load_seconds + checked.prepare_seconds + checked.first_call_seconds)
 
         report.phase("time")
-        watch = MachineWatch(clock.device)
-        with surroundings(cell.mode):
-            measured = take({EAGER: checked.eager.call, BACKEND: checked.backend.call}, clock, cell, spec, watch, report, slices)
-            report_timing(measured, watch, clock, subject, backend, checked, cell, spec, report)
+        with surroundings(bench.cell.mode):
+            measured = take({EAGER: checked.eager.call, BACKEND: checked.backend.call}, bench)
+            report_timing(measured, checked, bench)
             # Whatever fails from here on, the times are written down.
-            report_costs(checked, measured, subject, clock, cell, spec, report)
-        self._report_changes(backend, checked, report)
+            report_costs(measured, checked, bench)
+        self._report_changes(bench.backend, checked, report)
         return Status.PASS
+
+    def _minify(self, bench: Bench) -> None:
+        """After the row has all else that is known. The subject is loaded anew: calls may have changed it."""
+        try:
+            said = minify(load_subject(bench.cell, bench.spec), bench)
+        except Exception as error:  # noqa: BLE001  # torch's minifier fails in many ways, and the row stands without it
+            traceback.print_exc()
+            said = f"torch's minifier failed: {type(error).__name__}"
+        if said:
+            bench.report.set(minified=said)
 
     def _report_changes(self, backend: Backend, checked: Checked, report: Report) -> None:
         """What was compiled after the result was checked."""
@@ -64,29 +68,19 @@ class Performance:
         for warning in set(after.warnings) - set(checked.evidence.warnings):
             report.warn(warning)
 
-    def again(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
+    def again(self, bench: Bench) -> str:
         """The backend's first call in a process that finds the first one's compile caches; is its result still right?"""
+        cell, spec, subject, backend, report = bench.cell, bench.spec, bench.subject, bench.backend, bench.report
         report.phase("eager")
         pristine = copy_of(subject)
         eager = seeded(step_of(copy_of(pristine), cell), spec.seed, cell.device)
         reference = reference_of(pristine, eager, cell, spec.seed, report)
-        clock.synchronize()
-        found = call_first(subject, backend, clock, cell, spec.seed, report)
+        bench.clock.synchronize()
+        found = call_first(bench)
         report.set(
             warm_first_call_seconds=found.seconds,
             warm_compilation_seconds=found.prepare_seconds + found.seconds,
-            warm_first_result_seconds=load_seconds + found.prepare_seconds + found.seconds,
+            warm_first_result_seconds=bench.load_seconds + found.prepare_seconds + found.seconds,
             warm_cache_hits=backend.evidence().columns.get("cache_hits"),
         )
         report.phase("check")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import is_fake
 from torch.utils import _pytree as pytree
 
 from harness.protocols import Call, Outputs, Results, Subject
 
-LEARNING_RATE = 1e-3
+OPTIMIZERS: Mapping[str, Callable[[Iterable[torch.nn.Parameter], float], torch.optim.Optimizer]] = {
+    "sgd": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate),
+    "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
+}
+"""With torch's own choice of implementation: foreach where the device has it."""
+LEARNING_RATES = {"sgd": 1e-3, "adam": 1e-4}
+"""Adam's first step moves every parameter by the rate, whatever its gradient: also those that are nothing but rounding."""
 
 
 @dataclass(kw_only=True)
@@ -26,7 +33,7 @@ class Step:
     run: Callable[[], Any]
     """The same call once, in its surroundings, for ``collect``."""
     collect: Callable[[Any], Results]
-    """All that a ``run`` yielded and left changed, detached: what is compared. In training, the step of SGD that changes the parameters
+    """All that a ``run`` yielded and left changed, detached: what is compared. In training, the optimizer's step that changes the parameters
     is made here."""
     release: Callable[[], None]
     """Let go of what one call leaves for the next (gradients)."""
@@ -48,7 +55,7 @@ def make_step(
     """The step of a callable that takes the place of ``subject.model`` (or is it). whole: see ``protocols.RunsWholeCalls``.
 
     Inference: forward without gradients; its results are outputs, and inputs and buffers as the call left them. Training: forward,
-    loss, backward, and a step of SGD; besides these, the workload's own loss, gradients (of parameters and floating-point inputs) and
+    loss, backward, and the optimizer's step; besides these, the workload's own loss, gradients (of parameters and floating-point inputs) and
     parameters.
     """
     if mode == "training":
@@ -104,9 +111,9 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
     )
     differentiated = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
     parameters = dict(subject.model.named_parameters())
-    optimizer = torch.optim.SGD(parameters.values(), lr=LEARNING_RATE) if parameters else None
+    make_optimizer = OPTIMIZERS[subject.optimizer]
     # The same work, to no effect.
-    idle_optimizer = torch.optim.SGD(parameters.values(), lr=0.0) if parameters else None
+    idle_optimizer = make_optimizer(parameters.values(), 0.0) if parameters else None
     loss_of = subject.loss or weighted_sum_of_outputs
 
     def release() -> None:
@@ -136,8 +143,9 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             "gradients": {name: _gradient(parameter) for name, parameter in parameters.items()},
             "input gradients": [_gradient(tensor) for tensor in differentiated],
         }
-        if optimizer is not None:
-            optimizer.step()
+        if parameters:
+            # Anew for every call: one that has taken steps before takes another one.
+            make_optimizer(parameters.values(), LEARNING_RATES[subject.optimizer]).step()
         return {**found, "parameters": _detached(parameters), **_state(subject, inputs)}
 
     return Step(call=call, run=call, collect=collect, release=release)
@@ -173,7 +181,11 @@ def _weights(leaf: torch.Tensor) -> torch.Tensor:
     if key not in _WEIGHTS:
         # Steps of about 0.9 radians do not repeat; sqrt(2) makes the variance of a cosine 1.
         angles = torch.arange(leaf.numel(), dtype=torch.float64) * 0.9
-        _WEIGHTS[key] = (2**0.5 * torch.cos(angles)).reshape(leaf.shape).to(device=leaf.device, dtype=leaf.dtype)
+        made = (2**0.5 * torch.cos(angles)).reshape(leaf.shape).to(device=leaf.device, dtype=leaf.dtype)
+        if is_fake(made):
+            # Of no use to a call that computes something.
+            return made
+        _WEIGHTS[key] = made
     return _WEIGHTS[key]
 
 

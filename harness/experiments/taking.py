@@ -7,23 +7,16 @@ from collections.abc import Mapping
 
 import torch
 
-from harness.cell import Cell, LaunchSpec
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
-from harness.protocols import Call, Clock, Report, Slices
+from harness.protocols import Bench, Call
 
 
-def take(
-    variants: Mapping[str, Call],
-    clock: Clock,
-    cell: Cell,
-    spec: LaunchSpec,
-    watch: MachineWatch,
-    report: Report,
-    slices: Slices | None,
-) -> Measurement:
-    """Inside of the ``surroundings`` of the calls."""
-    return interleave(
+def take(variants: Mapping[str, Call], bench: Bench) -> Measurement:
+    """Inside of the ``surroundings`` of the calls. Reports how samples were taken, and what the machine was like meanwhile."""
+    cell, spec, clock, report = bench.cell, bench.spec, bench.clock, bench.report
+    watch = MachineWatch(clock.device)
+    measured = interleave(
         variants,
         clock,
         spec.sampling,
@@ -31,12 +24,8 @@ def take(
         watch=watch,
         state="hot" if cell.id in spec.hot else "cold" if cell.id in spec.cold else None,
         keep=report.samples,
-        slices=slices,
+        slices=bench.slices,
     )
-
-
-def report_taking(measured: Measurement, watch: MachineWatch, report: Report) -> None:
-    """How they were taken, and what the machine was like."""
     report.set(
         cache=measured.cache,
         samples=len(measured.counted),
@@ -47,3 +36,4 @@ def report_taking(measured: Measurement, watch: MachineWatch, report: Report) ->
     )
     for warning in watch.warnings():
         report.warn(warning)
+    return measured

@@ -7,36 +7,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import Checked
-from harness.experiments.taking import report_taking
 from harness.measure.ceilings import Ceilings, share_of_limit
 from harness.measure.clock import DEVICE, EMPTY_CALLS, HOST
 from harness.measure.sampling import Measurement
 from harness.measure.stability import drift, modes
-from harness.measure.watch import MachineWatch
-from harness.protocols import Backend, Clock, Report, Subject
+from harness.protocols import Bench, Clock, Report
 from harness.records import Warn
 
 EAGER, BACKEND = "eager", "backend"
 UNDISTURBED = 0.05
 
 
-def report_timing(
-    measured: Measurement,
-    watch: MachineWatch,
-    clock: Clock,
-    subject: Subject,
-    backend: Backend,
-    checked: Checked,
-    cell: Cell,
-    spec: LaunchSpec,
-    report: Report,
-) -> None:
+def report_timing(measured: Measurement, checked: Checked, bench: Bench) -> None:
+    clock, report = bench.clock, bench.report
     first = clock.gauges[0].name
     host = {variant: statistics.median(measured.seconds(variant, HOST)) for variant in (EAGER, BACKEND)}
     speedup = measured.ratio(EAGER, BACKEND, HOST)
-    compilation = max(0.0, checked.prepare_seconds + checked.first_call_seconds - host[BACKEND]) if backend.compiles else None
+    compilation = max(0.0, checked.prepare_seconds + checked.first_call_seconds - host[BACKEND]) if bench.backend.compiles else None
     report.set(
         speedup=speedup.estimate,
         speedup_low=speedup.low,
@@ -52,13 +40,12 @@ def report_timing(
         eager_calls_per_sample=measured.calls[EAGER, first],
         backend_calls_per_sample=measured.calls[BACKEND, first],
     )
-    report_taking(measured, watch, report)
-    for warning in warnings(measured, first, spec.sampling.width):
+    for warning in warnings(measured, first, bench.spec.sampling.width):
         report.warn(warning)
     if first == DEVICE:
         _report_device(measured, host, report)
     _report_empty_calls(clock, report)
-    _report_limits(measured, first, subject, cell, spec, report)
+    _report_limits(measured, bench)
 
 
 def undisturbed(seconds: Sequence[float]) -> float:
@@ -106,8 +93,9 @@ def _report_empty_calls(clock: Clock, report: Report) -> None:
         report.set(**{column: statistics.median(gauge.time(gauge.empty, calls) for _ in range(5))})
 
 
-def _report_limits(measured: Measurement, clock: str, subject: Subject, cell: Cell, spec: LaunchSpec, report: Report) -> None:
+def _report_limits(measured: Measurement, bench: Bench) -> None:
     """Of a forward call: what is declared of flops and bytes knows no backward."""
+    cell, spec, subject, clock = bench.cell, bench.spec, bench.subject, bench.clock.gauges[0].name
     known = (spec.ceilings or {}).get(cell.device)
     if known is None or cell.mode != "inference":
         return
@@ -122,4 +110,4 @@ def _report_limits(measured: Measurement, clock: str, subject: Subject, cell: Ce
             cold=measured.cache == "cold",
             tf32=spec.numerics.tf32,
         )
-        report.set(**{f"{variant}_limit_share": share})
+        bench.report.set(**{f"{variant}_limit_share": share})

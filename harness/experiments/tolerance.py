@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import copy_of, reference_of, seeded, step_of
 from harness.measure.accuracy import root_mean_square
-from harness.protocols import Backend, Clock, Report, Results, Slices, Subject, Unsupported
+from harness.protocols import Bench, Report, Results, Subject, Unsupported
 from harness.records import Status, one_line
 from harness.workloads.loading import load_subject
 
@@ -45,24 +45,14 @@ class OutputError:
 
 
 class PrecisionErrors:
-    def run(
-        self,
-        *,
-        subject: Subject,
-        backend: Backend,
-        clock: Clock,
-        cell: Cell,
-        spec: LaunchSpec,
-        load_seconds: float,
-        report: Report,
-        slices: Slices | None = None,
-    ) -> str:
-        """``backend`` has no part in it. A precision that does not run has a line in the table that says why; the cell's own must."""
+    def run(self, bench: Bench) -> str:
+        """The backend has no part in it. A precision that does not run has a line in the table that says why; the cell's own must."""
+        cell, spec, subject, report = bench.cell, bench.spec, bench.subject, bench.report
         report.set(batch_size=subject.batch_size)
         report.phase("eager")
         own = seeded(step_of(copy_of(subject), cell), spec.seed, cell.device)
         report.phase("reference")
-        exact = _exact(subject, cell, spec.seed, report)
+        exact = _exact(subject, cell, spec, report)
 
         found: list[OutputError] = list(errors(cell.precision, own, exact))
         failures: dict[str, tuple[str, str]] = {}
@@ -70,7 +60,7 @@ class PrecisionErrors:
             if precision != cell.precision:
                 report.phase(precision)
                 try:
-                    found += errors(precision, _results(dataclasses.replace(cell, precision=precision), spec.seed), exact)
+                    found += errors(precision, _results(dataclasses.replace(cell, precision=precision), spec), exact)
                 except Unsupported as error:
                     failures[precision] = Status.UNSUPPORTED, str(error)
                 except Exception as error:  # noqa: BLE001  # whatever a workload raises in another precision than it was written for
@@ -82,18 +72,18 @@ class PrecisionErrors:
         return Status.PASS
 
 
-def _results(cell: Cell, seed: int) -> Results:
-    return seeded(step_of(load_subject(cell, seed), cell), seed, cell.device)
+def _results(cell: Cell, spec: LaunchSpec) -> Results:
+    return seeded(step_of(load_subject(cell, spec), cell), spec.seed, cell.device)
 
 
-def _exact(subject: Subject, cell: Cell, seed: int, report: Report) -> Results:
+def _exact(subject: Subject, cell: Cell, spec: LaunchSpec, report: Report) -> Results:
     """In float64. Of float32's weights and inputs, which every other precision's are rounded from; of the cell's own where there are none."""
     finest = dataclasses.replace(cell, precision="float32")
     try:
-        loaded = subject if cell.precision == finest.precision else load_subject(finest, seed)
+        loaded = subject if cell.precision == finest.precision else load_subject(finest, spec)
     except Unsupported:
         loaded, finest = subject, cell
-    exact = reference_of(loaded, seeded(step_of(copy_of(loaded), finest), seed, cell.device), finest, seed, report)
+    exact = reference_of(loaded, seeded(step_of(copy_of(loaded), finest), spec.seed, cell.device), finest, spec.seed, report)
     if exact is None:
         raise Unsupported("the workload has no results in float64 that errors could be measured against; the log says why")
     return exact

@@ -21,7 +21,7 @@ from harness.experiments.checking import Checked, check
 from harness.measure.clock import CpuClock
 from harness.protocols import Backend, BackendFactory, ExportFailed, NoEvidence, Subject, Unsupported
 from harness.records import Status
-from tests.said import Said
+from tests.said import Said, bench_of
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++: inductor needs one on a CPU")
 
@@ -101,7 +101,7 @@ def checked(text: str, model: nn.Module, tmp_path: Path, **cell: Any) -> tuple[C
     torch.manual_seed(1)
     inputs = (torch.rand(8, 64),)
     report = Said(tmp_path)
-    return check(Subject(model=model.eval(), inputs=inputs), backend, CpuClock("cold"), asked, 1, report), report
+    return check(bench_of(asked, Subject(model=model.eval(), inputs=inputs), backend, CpuClock("cold"), report)), report
 
 
 @pytest.mark.parametrize("text", ["aot_eager", "ts", "dynamo:aot_eager", "export", "torchscript", "torchscript(method=script)"])

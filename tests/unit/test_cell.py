@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cell import Cell, LaunchSpec, Sampling
-from harness.worker import lacking
+from harness.failures import lacking
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 CELLS = st.builds(

@@ -15,7 +15,7 @@ from harness.experiments.checking import Checked, check
 from harness.measure.clock import CpuClock
 from harness.protocols import Backend, Evidence, Outputs, Subject, Tolerance
 from harness.records import Status
-from tests.said import Said
+from tests.said import Said, bench_of
 
 
 class Counter(nn.Module):
@@ -59,7 +59,8 @@ class Late(Backend):
 
 def outcome(backend: Backend, tmp_path: Path, mode: str) -> tuple[Checked | str, Said]:
     cell, said = Cell(workload="w/w", backend="late", mode=mode), Said(tmp_path)
-    return check(Subject(model=Counter(), inputs=(torch.rand(4, 8),)), backend, CpuClock("cold"), cell, 1, said), said
+    subject = Subject(model=Counter(), inputs=(torch.rand(4, 8),))
+    return check(bench_of(cell, subject, backend, CpuClock("cold"), said)), said
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import json
+import math
 import random
-from collections.abc import Iterator
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +18,17 @@ import numpy as np
 import pytest
 import torch
 import torch._dynamo
+from torch._dynamo.backends.registry import register_backend
 from torch._dynamo.utils import counters, get_compilation_metrics
 
 from harness import catalog, numerics
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling
+from harness.experiments import inspection, largest_batch
 from harness.experiments.coverage import Captured
+from harness.experiments.determinism import Difference, difference
+from harness.experiments.largest_batch import Try
 from harness.journal import Journal, JournalWriter, read_journal
-from harness.protocols import NoEvidence, Subject
+from harness.protocols import Bench, NoEvidence, Subject
 from harness.records import Status, Warn
 from harness.worker import run_cell
 from tests.conftest import SOURCE
@@ -26,6 +36,8 @@ from tests.conftest import SOURCE
 SAMPLING = Sampling(samples=6, minimum_samples=6, budget_seconds=0.1, width=1.0)
 FAULTY = SOURCE / "tests" / "faulty_workloads.py"
 MICRO = ("micro/linear_gelu_mlp", "micro/pointwise_chain", "micro/sum_rows")
+NEED_BATCHES = ("dynamic-shapes", "largest-batch")
+"""Experiments that say nothing of a workload whose batches have one size."""
 EXPERIMENTS = sorted(set(catalog.EXPERIMENTS) - {catalog.PERFORMANCE})
 
 
@@ -43,15 +55,23 @@ def fresh() -> Iterator[None]:
     torch.set_rng_state(states[2])
 
 
-def measured(experiment: str, workload: str, folder: Path, **changes: Any) -> Journal:
-    """What a cell's process writes down; workload: of the catalog, or a class of the faulty ones."""
+def measured(experiment: str, workload: str, folder: Path, settings: Mapping[str, Any] = {}, **changes: Any) -> Journal:  # read only
+    """What a cell's process writes down; workload: of the catalog, or a class of the faulty ones. settings: of the launch; changes: of the cell."""
     folder.mkdir(exist_ok=True)
     path = None if "/" in workload else str(FAULTY)
     name = workload if path is None else f"path/faulty_workloads:{workload}"
     backend = catalog.EXPERIMENT_BACKENDS.get(experiment, "dynamo:eager")
     cell = Cell(**{"workload": name, "backend": backend, "path": path, **changes})
     spec = LaunchSpec(
-        run="r", launch=0, attempt=0, image="i", cells=(cell,), seed=1, timeout_seconds=60, experiment=experiment, sampling=SAMPLING
+        run="r",
+        launch=0,
+        attempt=0,
+        image="i",
+        cells=(cell,),
+        seed=1,
+        experiment=experiment,
+        sampling=SAMPLING,
+        **{"timeout_seconds": 60.0, "baselines": ("dynamo:eager", "aot_eager"), **settings},
     )
     run_cell(cell, spec, JournalWriter(folder / "journal", folder / "artifacts"))
     return read_journal(folder / "journal")
@@ -66,7 +86,8 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_passes_on_what_works(experiment: str, workload: str, tmp_path: Path) -> None:
     journal = measured(experiment, workload, tmp_path)
-    assert (journal.status, journal.reason) == (Status.PASS, "")
+    assert journal.status == Status.PASS
+    assert not journal.reason or (experiment == "largest-batch" and "the first size that was tried" in journal.reason)
     assert journal.fields["batch_size"]
 
 
@@ -75,12 +96,14 @@ def test_every_experiment_passes_on_what_works(experiment: str, workload: str, t
     ("workload", "status"), [("Raises", Status.EAGER_FAIL_TO_RUN), ("NoInputs", Status.MODEL_FAIL_TO_LOAD), ("Breaks", Status.PASS)]
 )
 def test_every_experiment_ends_in_the_status_of_what_happened(experiment: str, workload: str, status: str, tmp_path: Path) -> None:
+    if experiment in NEED_BATCHES and workload != "NoInputs":
+        status = Status.UNSUPPORTED
     journal = measured(experiment, workload, tmp_path)
     assert journal.status == status, journal.reason
-    assert "planted in forward" in journal.reason or workload != "Raises"
+    assert workload != "Raises" or "planted in forward" in journal.reason or experiment in NEED_BATCHES
 
 
-@pytest.mark.parametrize("experiment", ["coverage", "overhead"])
+@pytest.mark.parametrize("experiment", ["coverage", "overhead", "recompiles", "determinism", "inspect"])
 @pytest.mark.parametrize(
     ("workload", "status"),
     [
@@ -93,7 +116,8 @@ def test_every_experiment_ends_in_the_status_of_what_happened(experiment: str, w
 def test_what_goes_through_dynamo_is_checked_before_it_is_counted(experiment: str, workload: str, status: str, tmp_path: Path) -> None:
     journal = measured(experiment, workload, tmp_path)
     assert journal.status == status, journal.reason
-    assert not {"pct_ops", "pct_time", "speedup", "overhead_seconds"} & journal.fields.keys()
+    found = {"pct_ops", "pct_time", "speedup", "overhead_seconds", "recompile_reasons", "eager_repeatable", "cache_lookup_seconds"}
+    assert not found & journal.fields.keys()
 
 
 def test_coverage_of_what_is_captured_whole(tmp_path: Path) -> None:
@@ -217,3 +241,232 @@ def test_nothing_says_that_it_ran_and_no_time(tmp_path: Path) -> None:
     assert journal.fields["evidence"] == '{"forward_calls_checked": 1}'
     assert journal.samples == []
     assert set(journal.fields) == {"batch_size", "evidence"}
+
+
+def number(line: dict[str, str], column: str) -> float:
+    return float(line[column])
+
+
+@pytest.mark.parametrize("dynamic", ["batch", "whole"])
+def test_one_compilation_serves_many_batch_sizes(dynamic: str, tmp_path: Path) -> None:
+    journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, {"dynamic": dynamic}, batch_size=64)
+    assert (journal.status, journal.reason) == (Status.PASS, "")
+    found: dict[str, Any] = journal.fields
+    lines = table(tmp_path, "shapes.csv")
+    assert [line["batch_size"] for line in lines] == ["64", "65", "32", "128"]
+    assert [line["graphs"] for line in lines] == ["1", "0", "0", "0"]
+    assert (found["dynamic"], found["shapes_measured"], found["recompiles"]) == (dynamic, 4, 0)
+    speedups = [number(line, "speedup") for line in lines]
+    assert found["speedup"] == speedups[0]
+    assert found["speedup_mean"] == pytest.approx(statistics.fmean(speedups))
+    assert found["speedup_median"] == pytest.approx(statistics.median(speedups))
+    assert found["speedup_variance"] == pytest.approx(statistics.variance(speedups))
+    assert {sample.variant for sample in journal.samples} == {
+        f"{variant}{size}" for variant in ("eager", "backend") for size in ("", " 65", " 32", " 128")
+    }
+
+
+def test_sizes_that_a_symbol_cannot_be_are_compiled_anew_and_counted(tmp_path: Path) -> None:
+    """Dynamo takes 1 for a number, whatever it is told."""
+    journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, {"batch_sizes": (96, 1)}, batch_size=64)
+    assert journal.status == Status.PASS, journal.reason
+    assert [line["graphs"] for line in table(tmp_path, "shapes.csv")] == ["1", "0", "1"]
+    assert journal.fields["recompiles"] == 1
+    assert Warn.RECOMPILED.value in journal.warnings
+
+
+def test_a_size_whose_result_is_wrong_fails_the_cell(tmp_path: Path) -> None:
+    def wrong_at_half(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+        return lambda *args: tuple(out + (out.shape[0] == 32) for out in graph.forward(*args))
+
+    register_backend(wrong_at_half, name="wrong")
+    journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, batch_size=64, backend="dynamo:wrong")
+    assert journal.status == Status.FAIL_ACCURACY
+    assert journal.reason.startswith("batch size 32: outputs")
+
+
+def test_what_does_not_go_through_dynamo_has_no_symbols(tmp_path: Path) -> None:
+    journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, backend="eager")
+    assert journal.status == Status.UNSUPPORTED
+    assert "choose inductor" in journal.reason
+
+
+def test_every_change_that_makes_dynamo_compile_has_its_guard(tmp_path: Path) -> None:
+    journal = measured("recompiles", "micro/linear_gelu_mlp", tmp_path, batch_size=32)
+    assert journal.status == Status.PASS, journal.reason
+    lines = {line["change"]: line for line in table(tmp_path, "recompiles.csv")}
+    assert lines["nothing"]["graphs"] == lines["nothing, again"]["graphs"] == "0"
+    assert lines["batch size 33"]["graphs"] == "1"
+    assert "size mismatch" in lines["batch size 33"]["reasons"]
+    assert lines["batch size 16"]["graphs"] == "0", "after the second size it is a symbol"
+    assert "GRAD_MODE" in lines["with gradients"]["reasons"] or "grad" in lines["with gradients"]["reasons"].lower()
+    assert {line["graphs"] for change, line in lines.items() if change.endswith("again")} == {"0"}
+    found: dict[str, Any] = journal.fields
+    assert found["recompiles"] == sum(int(line["graphs"]) for line in lines.values()) >= 2
+    assert found["changes_met"] == len(lines)
+    assert 0 < found["recompile_reasons"] <= found["recompiles"]
+
+
+def test_backends_are_sampled_in_turns_and_compared_with_eager_and_the_fastest(tmp_path: Path) -> None:
+    journal = measured(
+        "baselines", "micro/linear_gelu_mlp", tmp_path, {"baselines": ("dynamo:eager", "aot_eager", "dynamo:nosuch", "export")}
+    )
+    assert journal.status == Status.PASS, journal.reason
+    found: dict[str, Any] = journal.fields
+    lines = {line["backend"]: line for line in table(tmp_path, "baselines.csv")}
+    assert {name: line["status"] for name, line in lines.items()} == {
+        "dynamo:eager": Status.PASS,
+        "aot_eager": Status.PASS,
+        "dynamo:nosuch": Status.UNSUPPORTED,
+        "export": Status.PASS,
+    }
+    assert "lists no dynamo backend 'nosuch'" in lines["dynamo:nosuch"]["reason"]
+    assert (found["backends_passed"], found["backends_failed"]) == (3, 1)
+    best = lines[found["fastest"]]
+    assert best["of_fastest"] == ""
+    assert number(best, "speedup") == found["speedup"] == max(number(line, "speedup") for line in lines.values() if line["speedup"])
+    others = [line for name, line in lines.items() if line["speedup"] and name != found["fastest"]]
+    assert len(others) == 2
+    assert all(number(line, "of_fastest_low") <= number(line, "of_fastest") <= number(line, "of_fastest_high") for line in others)
+    assert {sample.variant for sample in journal.samples} == {"eager", "dynamo:eager", "aot_eager", "export"}
+
+
+def test_where_no_backend_passes_the_cell_is_what_the_first_one_is(tmp_path: Path) -> None:
+    journal = measured("baselines", "WrongWhenCompiled", tmp_path, {"baselines": ("dynamo:eager", "aot_eager")})
+    assert journal.status == Status.FAIL_ACCURACY
+    assert journal.reason.startswith("no backend passed; dynamo:eager: ")
+    assert [line["status"] for line in table(tmp_path, "baselines.csv")] == [Status.FAIL_ACCURACY] * 2
+    assert measured("baselines", "micro/sum_rows", tmp_path / "none", {"baselines": ()}).status == Status.UNSUPPORTED
+
+
+def test_the_same_call_is_the_same_bits_and_so_are_rows_of_half_a_batch(tmp_path: Path) -> None:
+    found: dict[str, Any] = measured("determinism", "micro/pointwise_chain", tmp_path).fields
+    assert (found["eager_repeatable"], found["backend_repeatable"]) == (1, 1)
+    assert (found["eager_repeat_difference"], found["backend_repeat_difference"]) == (0.0, 0.0)
+    assert (found["eager_batch_invariant"], found["backend_batch_invariant"]) == (1, 1)
+
+
+def test_differences_have_a_place_and_a_size() -> None:
+    one = {"a": torch.tensor([3.0, 4.0, torch.nan]), "b": torch.tensor([1, 2])}
+    assert difference(one, {"a": one["a"].clone(), "b": one["b"].clone()}) == Difference()
+    other = {"a": torch.tensor([3.0, 4.1, torch.nan]), "b": torch.tensor([1, 3])}
+    found = difference(one, other)
+    assert found.where == "outputs['a']"
+    assert found.relative == pytest.approx(1.0), "of integers, by their number"
+    assert difference({"a": one["a"]}, {"a": other["a"]}).relative == pytest.approx(0.1 / math.sqrt(12.5), rel=1e-4)
+
+
+def test_calls_that_differ_in_a_bit_are_told(tmp_path: Path) -> None:
+    journal = measured("determinism", "Drifts", tmp_path)
+    assert journal.status == Status.PASS, journal.reason
+    assert journal.fields["eager_repeatable"] == 0
+    assert 0 < float(str(journal.fields["eager_repeat_difference"])) < 1e-5
+    assert "eager: bits of outputs differ between calls" in journal.reason
+    assert "eager_batch_invariant" not in journal.fields, "nothing is known of its batch"
+
+
+def test_the_largest_batch_is_found_between_what_fits_and_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a limit that a batch of 300 rows of 1024 columns (softmax: 4 KiB in, 4 KiB out) is beyond."""
+
+    def attempt(size: int, bench: Bench) -> Try:
+        return Try(batch_size=size, fits=size < 300, seconds=0.0, peak_beyond_bytes=4096 * size)
+
+    monkeypatch.setattr(largest_batch, "_attempt", attempt)
+    journal = measured("largest-batch", "micro/softmax", tmp_path, {"first_batch_size": 1000})
+    assert journal.status == Status.PASS
+    assert [line["batch_size"] for line in table(tmp_path, "tries.csv")] == ["1000", "500", "250", "375", "312", "281"]
+    assert journal.fields["largest_batch_size"] == journal.fields["batch_size"] == 281
+    monkeypatch.setattr(
+        largest_batch, "_attempt", lambda size, bench: Try(batch_size=size, fits=False, seconds=0.0, reason="out of memory")
+    )
+    journal = measured("largest-batch", "micro/softmax", tmp_path / "none", {"first_batch_size": 4})
+    assert (journal.status, journal.reason) == (Status.OOM, "a batch of 1 does not fit: out of memory")
+
+
+def test_on_a_cpu_what_there_is_not_is_refused_and_not_fatal(tmp_path: Path) -> None:
+    """In a process of its own: what its address space may be is limited for real."""
+    code = f"""
+import torch
+from pathlib import Path
+from harness.experiments import largest_batch
+from tests.unit.test_experiments import measured
+largest_batch._free_bytes = lambda: 1 << 30
+journal = measured("largest-batch", "micro/softmax", Path({str(tmp_path)!r}), {{"first_batch_size": 1 << 19}})
+print(journal.status, journal.fields["largest_batch_size"])
+torch.empty(2 << 30, dtype=torch.uint8)  # the limit is gone
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    status, size = done.stdout.split()[-2:]
+    assert status == Status.PASS
+    # 0.8 GiB hold inputs and outputs of 8 KiB a row: about 100 000 rows, of which the last halving may leave an eighth.
+    assert 50_000 < int(size) < 110_000
+    lines = table(tmp_path, "tries.csv")
+    assert lines[0]["fits"] == "0"
+    assert "alloc" in lines[0]["reason"] or "memory" in lines[0]["reason"]
+
+
+def test_every_file_of_an_inspection_says_something(tmp_path: Path) -> None:
+    journal = measured("inspect", "micro/conv_bn_relu", tmp_path)
+    assert (journal.status, journal.reason) == (Status.PASS, "")
+    files = {path.name: path for path in (tmp_path / "artifacts").iterdir()}
+    assert set(files) >= {
+        "compile_times.txt",
+        "counters.json",
+        "trace-eager.json.gz",
+        "trace-backend.json.gz",
+        "profile-eager.txt",
+        "profile-backend.txt",
+        "convolutions.csv",
+        "explain.txt",
+        "fx_graphs.txt",
+        "graph_breaks.csv",
+        "aten_graphs.txt",
+    }
+    assert "conv" in files["profile-eager.txt"].read_text()
+    (convolution,) = table(tmp_path, "convolutions.csv")
+    assert convolution["operator"].startswith("aten.convolution")
+    assert "float32[" in convolution["arguments"]
+    assert "# graph 0" in files["fx_graphs.txt"].read_text()
+    assert "aten.convolution" in files["aten_graphs.txt"].read_text()
+    assert json.loads(files["counters.json"].read_text())["stats"]["unique_graphs"] == 1
+    assert json.loads(gzip.decompress(files["trace-eager.json.gz"].read_bytes()))["traceEvents"]
+    assert 0 < float(str(journal.fields["cache_lookup_seconds"])) < 1e-2
+
+
+def test_breaks_are_told_by_the_users_line(tmp_path: Path) -> None:
+    measured("inspect", "Breaks", tmp_path)
+    (line,) = table(tmp_path, "graph_breaks.csv")
+    assert "faulty_workloads.py:" in line["where"]
+    assert line["where"].endswith(" in forward")
+    assert line["count"] == "1"
+
+
+def test_aten_graphs_of_training_have_their_backward(tmp_path: Path) -> None:
+    measured("inspect", "micro/linear_gelu_mlp", tmp_path, mode="training")
+    text = (tmp_path / "artifacts" / "aten_graphs.txt").read_text()
+    assert "# forward" in text
+    assert "# backward" in text
+
+
+def test_a_file_that_cannot_be_made_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(inspection, "_profile", fail)
+    journal = measured("inspect", "micro/sum_rows", tmp_path)
+    assert journal.status == Status.PASS
+    assert Warn.COSTS_INCOMPLETE.value in journal.warnings
+    assert journal.reason == "profile: RuntimeError: planted"
+    assert (tmp_path / "artifacts" / "aten_graphs.txt").exists()
+
+
+def test_what_is_wrong_is_shown_by_a_small_program(tmp_path: Path) -> None:
+    """Of six layers, one is what the backend does wrong."""
+    settings = {"minify": True, "warm_compile": False, "timeout_seconds": 120.0}
+    journal = measured("performance", "WrongSomewhere", tmp_path, settings, backend="dynamo:relu_accuracy_error_TESTING_ONLY")
+    assert journal.status == Status.FAIL_ACCURACY
+    assert str(journal.fields["minified"]).startswith("minifier/repro.py shows it in ")
+    program = (tmp_path / "artifacts" / "minifier" / "repro.py").read_text()
+    assert "relu" in program
+    assert "sigmoid" not in program

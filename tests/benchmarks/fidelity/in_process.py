@@ -18,7 +18,7 @@ from harness.experiments.checking import check
 from harness.experiments.timing import BACKEND, EAGER
 from harness.protocols import BackendFactory, Call, Clock, Subject, Workload
 from tests.benchmarks.fidelity import about
-from tests.said import Said
+from tests.said import Said, bench_of
 
 
 class CellFailed(Exception):
@@ -52,7 +52,7 @@ def calls_of(cell: Cell, clock: Clock, seed: int) -> dict[str, Call]:
         report = Said(Path(folder))
         backend = cast("BackendFactory", catalog.load(catalog.backend_reference(cell.backend)))(cell, report.artifact)
         try:
-            checked = check(_load(cell, seed), backend, clock, cell, seed, report)
+            checked = check(bench_of(cell, _load(cell, seed), backend, clock, report, seed))
         except Exception as error:  # whatever a workload raises is a reason
             raise CellFailed(f"{type(error).__name__}: {error}") from error
     if isinstance(checked, str):

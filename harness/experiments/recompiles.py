@@ -1,0 +1,129 @@
+"""What makes dynamo compile a workload again, and why: the guards that failed.
+
+The ancestor (``--recompile-profiler``) prints the guards that failed as it ran one shape. Here the workload meets what changes in use: batch sizes,
+gradients switched on and off, an input of another layout; what each of these made dynamo compile is a line of ``recompiles.csv``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._dynamo.utils import counters, get_compilation_metrics
+from torch.utils import _pytree as pytree
+
+from harness.experiments.checking import check, report_subject, step_of
+from harness.experiments.sizes import at_batch_size, sizes_of
+from harness.experiments.steps import surroundings
+from harness.protocols import Bench, Subject, Unsupported
+from harness.records import Status, Warn, one_line
+
+COLUMNS = ("change", "graphs", "seconds", "reasons")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Something about a call that is not as in the calls before."""
+
+    name: str
+    subject: Subject
+    around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """What dynamo made of it."""
+
+    change: str
+    graphs: int
+    seconds: float
+    """Of the call, compiling included."""
+    reasons: tuple[str, ...]
+    """Guards that failed, by dynamo's own words."""
+
+
+class Recompiles:
+    def run(self, bench: Bench) -> str:
+        """Each change is met once, and then once more: what is compiled then is compiled for every such call."""
+        report_subject(bench)
+        checked = check(bench)
+        if isinstance(checked, str):
+            return checked
+        bench.report.phase("changes")
+        met: list[Met] = []
+        for change in _changes(checked.subject, bench):
+            bench.report.phase(change.name)
+            step = step_of(change.subject, bench.cell, checked.function, bench.backend)
+            for name in (change.name, f"{change.name}, again"):
+                with change.around():
+                    met.append(_call(name, step.call, bench))
+        again = [each for each in met if each.graphs]
+        reasons = dict.fromkeys(reason for each in again for reason in each.reasons)
+        bench.report.set(recompiles=sum(each.graphs for each in again), recompile_reasons=len(reasons), changes_met=len(met))
+        metrics = [each.guard_count for each in get_compilation_metrics() if each.guard_count is not None]
+        bench.report.set(guards=sum(metrics) if metrics else None)
+        if again:
+            bench.report.warn(Warn.RECOMPILED)
+        _write(bench.report.artifact("recompiles.csv"), met)
+        return Status.PASS
+
+
+def _changes(subject: Subject, bench: Bench) -> Iterator[Change]:
+    """In a fixed order; those that the workload does not have are left out."""
+    mode = bench.cell.mode
+    usual = lambda: surroundings(mode)  # noqa: E731  # entered anew for every call
+    yield Change(name="nothing", subject=subject, around=usual)
+    with contextlib.suppress(Unsupported):
+        for size in sizes_of(bench)[1:]:
+            inputs = at_batch_size(bench, size).inputs
+            yield Change(name=f"batch size {size}", subject=dataclasses.replace(subject, inputs=inputs, batch_size=size), around=usual)
+    if mode == "inference":
+        yield Change(name="with gradients", subject=subject, around=contextlib.nullcontext)
+    turned = _other_layout(subject.inputs)
+    if turned is not None:
+        yield Change(name="another layout", subject=dataclasses.replace(subject, inputs=turned), around=usual)
+
+
+def _other_layout(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The same values, the last two dimensions of every matrix of floating-point numbers stored the other way round; None where there are none."""
+    changed = False
+
+    def turn(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal changed
+        if tensor.dim() < 2 or not tensor.is_floating_point() or min(tensor.shape[-2:]) < 2:
+            return tensor
+        changed = True
+        return tensor.detach().transpose(-1, -2).contiguous().transpose(-1, -2).requires_grad_(tensor.requires_grad)
+
+    turned: tuple[Any, ...] = pytree.tree_map_only(torch.Tensor, turn, inputs)
+    return turned if changed else None
+
+
+def _call(name: str, call: Callable[[], object], bench: Bench) -> Met:
+    graphs, compilations = counters["stats"]["unique_graphs"], len(get_compilation_metrics())
+    began = time.perf_counter()
+    call()
+    bench.clock.synchronize()
+    seconds = time.perf_counter() - began
+    reasons = (getattr(each, "recompile_reason", None) for each in get_compilation_metrics()[compilations:])
+    return Met(
+        change=name,
+        graphs=counters["stats"]["unique_graphs"] - graphs,
+        seconds=seconds,
+        reasons=tuple(dict.fromkeys(one_line(str(reason)) for reason in reasons if reason)),
+    )
+
+
+def _write(path: Path, met: list[Met]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((each.change, each.graphs, each.seconds, " | ".join(each.reasons)) for each in met)

@@ -1,0 +1,33 @@
+"""A workload at other batch sizes than its own: the same model, other inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harness.protocols import Bench, Subject, Unsupported
+from harness.workloads.loading import load_subject
+
+
+def sizes_of(bench: Bench) -> tuple[int, ...]:
+    """Batch sizes in the order in which they are met, the cell's own first: those asked for, else one more, half and twice as many.
+
+    Raises Unsupported for a workload without a batch dimension.
+    """
+    own = bench.subject.batch_size
+    if own is None:
+        raise Unsupported("the workload has no batch dimension: it has no other shapes\n  next: one that takes batch_size")
+    others = bench.spec.batch_sizes or (own + 1, own // 2, 2 * own)
+    return tuple(dict.fromkeys((own, *(size for size in others if size > 0))))
+
+
+def at_batch_size(bench: Bench, size: int) -> Subject:
+    """The bench's own model with inputs of that batch size.
+
+    Raises Unsupported where the model itself depends on it, and what loading raises.
+    """
+    loaded = load_subject(dataclasses.replace(bench.cell, batch_size=size), bench.spec)
+    ours, theirs = ({name: value.shape for name, value in model.state_dict().items()} for model in (bench.subject.model, loaded.model))
+    if ours != theirs:
+        changed = next(name for name in (*ours, *theirs) if ours.get(name) != theirs.get(name))
+        raise Unsupported(f"the model's {changed} depends on the batch size: another size is another model")
+    return dataclasses.replace(loaded, model=bench.subject.model)

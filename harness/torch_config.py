@@ -1,0 +1,40 @@
+"""Settings of torch's compilers by name, for a whole run: ``dynamo.specialize_int``, ``inductor.freezing``, ``functorch.…``, ``fx.…``.
+
+Checked for name and type before anything is loaded, and recorded in the run's manifest; a backend's own options are set beside them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+
+import torch
+
+from harness.backends.config_values import checked_values
+from harness.choice import Value, nearest
+from harness.protocols import Unsupported
+
+MODULES = {
+    "dynamo": "torch._dynamo.config",
+    "functorch": "torch._functorch.config",
+    "inductor": "torch._inductor.config",
+    "fx": "torch.fx.experimental._config",
+}
+
+
+def apply(settings: Iterable[tuple[str, Value]]) -> None:
+    """For the rest of this process. Raises Unsupported for what this torch does not have, and for values of another type."""
+    for name, value in settings:
+        part, _, key = name.partition(".")
+        if part not in MODULES:
+            raise Unsupported(f"torch {torch.__version__} has no settings {part!r}{nearest(part, MODULES)}")
+        module = importlib.import_module(MODULES[part])
+        for found, converted in checked_values(module, {key: value}).items():
+            setattr(_holder(module, found), found.rpartition(".")[2], converted)
+
+
+def _holder(module: object, key: str) -> object:
+    """The object that a dotted key's last part is an attribute of."""
+    for part in key.split(".")[:-1]:
+        module = getattr(module, part)
+    return module

@@ -1,0 +1,85 @@
+"""A cell over two ranks, by launches as a container has them: gloo, on this machine's processors."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cell import Cell, LaunchSpec, Sampling, Treatment
+from harness.files import read_fields
+from harness.records import Status
+from tests.conftest import SOURCE
+
+FAULTY = SOURCE / "tests" / "faulty_workloads.py"
+
+
+def launched(cell: Cell, folder: Path, *, timeout: float = 100.0, **treatment: object) -> dict[str, str]:
+    spec = LaunchSpec(
+        run="r",
+        launch=0,
+        attempt=0,
+        image="i",
+        cells=(cell,),
+        seed=1,
+        timeout_seconds=timeout,
+        sampling=Sampling(samples=6, budget_seconds=0.5, width=1.0),
+        treatment=Treatment(**{"distributed": "ddp", **treatment}),  # type: ignore[arg-type]
+        measure_ceilings=False,
+        warm_up=False,
+    )
+    (folder / "cells.json").write_text(spec.to_json())
+    command = [sys.executable, "-m", "harness", "launch", "--cells", str(folder / "cells.json"), "--out", str(folder)]
+    done = subprocess.run(command, cwd=SOURCE, text=True, capture_output=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = read_fields(folder / "results.csv")
+    return row
+
+
+def cell(backend: str = "aot_eager", workload: str = "micro/linear_gelu_mlp", mode: str = "training") -> Cell:
+    own = "/" not in workload
+    return Cell(
+        workload=f"path/faulty_workloads:{workload}" if own else workload, backend=backend, mode=mode, path=str(FAULTY) if own else None
+    )
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_training_over_two_ranks_is_checked_and_timed(kind: str, tmp_path: Path) -> None:
+    row = launched(cell(), tmp_path, distributed=kind)
+    assert row["status"] == Status.PASS, row["reason"]
+    assert float(row["speedup"]) > 0
+    assert float(row["warm_first_call_seconds"]) > 0
+    assert int(row["unique_graphs"]) >= 1
+
+
+def test_ddp_costs_what_one_process_does_not(tmp_path: Path) -> None:
+    """The same gradients, and more time: they are exchanged."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    alone, spread = launched(cell("eager"), tmp_path / "one", distributed=""), launched(cell("eager"), tmp_path / "two")
+    assert (alone["status"], spread["status"]) == (Status.PASS, Status.PASS)
+    assert float(alone["backend_error"]) == pytest.approx(float(spread["backend_error"]), rel=0.5)
+    assert float(spread["eager_latency_seconds"]) > float(alone["eager_latency_seconds"])
+
+
+@pytest.mark.parametrize("workload", ["LosesARank", "HangsARank"])
+def test_a_rank_that_is_lost_ends_in_a_row_and_leaves_no_process(workload: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    row = launched(cell("eager", workload), tmp_path, timeout=15.0)
+    assert time.monotonic() - began < 60
+    if workload == "HangsARank":
+        assert row["status"] == Status.TIMEOUT
+    else:
+        assert row["status"] in {Status.EAGER_FAIL_TO_RUN, Status.FAIL_TO_RUN}
+        assert "peer" in row["reason"].lower() or "rank" in row["reason"].lower(), row["reason"]
+    listed = subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True, check=True).stdout
+    assert str(tmp_path) not in listed
+
+
+def test_ranks_are_of_training_alone(tmp_path: Path) -> None:
+    row = launched(dataclasses.replace(cell(), mode="inference"), tmp_path)
+    assert (row["status"], row["reason"]) == (Status.UNSUPPORTED, "ddp is of training, and of the experiment performance alone")
