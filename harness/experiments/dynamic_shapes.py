@@ -44,7 +44,8 @@ COLUMNS = ("batch_size", "graphs", "first_call_seconds", "eager_seconds", "backe
 class Shape:
     """One batch size, ready to be timed."""
 
-    batch_size: int
+    batch_size: int | None
+    """None: the workload has no batch dimension."""
     eager: Step
     backend: Step
     graphs: int
@@ -81,7 +82,9 @@ class DynamicShapes:
                 f"{bench.cell.backend} does not compile through dynamo, which symbolic sizes are of: choose inductor (--backend)"
             )
         report_subject(bench)
-        sizes = sizes_of(bench)
+        # A workload that has one size only has symbols in it all the same, where all of its dimensions are.
+        lone = bench.subject.batch_size is None and bench.spec.dynamic == WHOLE
+        sizes = (None,) if lone else sizes_of(bench)
         with _symbols(bench.spec.dynamic):
             marked = (
                 bench if bench.spec.dynamic == WHOLE else dataclasses.replace(bench, backend=Marking(bench.backend, bench.spec.dynamic))
@@ -98,7 +101,7 @@ class DynamicShapes:
                     first_call_seconds=checked.first_call_seconds,
                 )
             ]
-            for size in sizes[1:]:
+            for size in filter(None, sizes[1:]):
                 bench.report.phase(f"batch size {size}")
                 shape = _meet(size, checked, bench)
                 if isinstance(shape, str):

@@ -285,6 +285,15 @@ def test_a_size_whose_result_is_wrong_fails_the_cell(tmp_path: Path) -> None:
     assert journal.reason.startswith("batch size 32: outputs")
 
 
+def test_a_workload_of_one_size_has_symbols_where_all_of_it_is_symbols(tmp_path: Path) -> None:
+    journal = measured("dynamic-shapes", "Healthy", tmp_path, {"dynamic": "whole"})
+    assert journal.status == Status.PASS, journal.reason
+    assert journal.fields["shapes_measured"] == 1
+    assert [line["batch_size"] for line in table(tmp_path, "shapes.csv")] == [""]
+    journal = measured("dynamic-shapes", "Healthy", tmp_path / "batch")
+    assert (journal.status, journal.reason.partition(":")[0]) == (Status.UNSUPPORTED, "the workload has no batch dimension")
+
+
 def test_what_does_not_go_through_dynamo_has_no_symbols(tmp_path: Path) -> None:
     journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, backend="eager")
     assert journal.status == Status.UNSUPPORTED
