@@ -9,7 +9,7 @@ import csv
 import dataclasses
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, SAMPLE_COLUMNS, Row, Sample, one_line
@@ -53,6 +53,14 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def append_samples(path: Path, samples: Iterable[Sample]) -> None:
     append(path, samples, SAMPLE_COLUMNS)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table of one cell's own, as CSV: what is None is an empty field."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def cut_torn_line(path: Path) -> None:

@@ -6,11 +6,10 @@ everywhere, and each is compared with eager and with the fastest.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import statistics
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import EAGER
 from harness.failures import failure_of, is_expected
+from harness.files import write_table
 from harness.measure.interval import Interval
 from harness.measure.sampling import Measurement
 from harness.protocols import Backend, Bench, Call, Report, Unsupported
@@ -98,6 +98,22 @@ class Contender:
         return None if self.checked is None else self.checked.evidence.columns.get("unique_graphs")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Of a backend that passed."""
+
+    seconds: float
+    speedup: Interval
+    """Over eager."""
+    of_fastest: Interval | None
+    """How many times as long as the fastest a call takes; the difference is sure where the interval does not hold 1. None for the fastest."""
+
+    def columns(self) -> tuple[object, ...]:
+        beside = self.of_fastest
+        fastest = ("", "", "") if beside is None else (beside.estimate, beside.low, beside.high)
+        return self.seconds, self.speedup.estimate, self.speedup.low, self.speedup.high, *fastest
+
+
 class Baselines:
     def run(self, bench: Bench) -> str:
         """A backend that fails is a line of the table; the cell fails where none passes."""
@@ -110,7 +126,7 @@ class Baselines:
             if not passed:
                 worst = contenders[0]
                 bench.report.set(reason=f"no backend passed; {worst.name}: {worst.reason or worst.status}")
-                _write(bench.report.artifact("baselines.csv"), contenders, None, {}, {}, "")
+                _write(contenders, {}, bench)
                 return worst.status
             bench.report.phase("time")
             with surroundings(bench.cell.mode):
@@ -169,29 +185,30 @@ def _report(contenders: list[Contender], passed: list[Contender], measured: Meas
     )
     if any(each.width > bench.spec.sampling.width for each in speedups.values()):
         bench.report.warn(Warn.WIDE_INTERVAL)
-    beside = {each.name: measured.ratio(each.name, fastest, clock) for each in passed if each.name != fastest}
-    _write(bench.report.artifact("baselines.csv"), contenders, measured, speedups, beside, clock)
+    times = {
+        each.name: Times(
+            seconds=statistics.median(measured.seconds(each.name, clock)),
+            speedup=speedups[each.name],
+            of_fastest=None if each.name == fastest else measured.ratio(each.name, fastest, clock),
+        )
+        for each in passed
+    }
+    _write(contenders, times, bench)
 
 
-def _write(
-    path: Path,
-    contenders: list[Contender],
-    measured: Measurement | None,
-    speedups: dict[str, Interval],
-    beside: dict[str, Interval],
-    clock: str,
-) -> None:
-    """``of_fastest``: how many times as long as the fastest a call takes; the difference is sure where its interval does not hold 1."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for each in contenders:
-            seconds = statistics.median(measured.seconds(each.name, clock)) if measured is not None and each.name in speedups else ""
-            ratios = (_bounds(intervals.get(each.name)) for intervals in (speedups, beside))
-            cells = (value for ratio in ratios for value in ratio)
-            known = ("" if value is None else value for value in (each.compile_seconds, each.graphs, each.error))
-            writer.writerow((each.name, each.status, one_line(each.reason), seconds, *cells, *known))
-
-
-def _bounds(interval: Interval | None) -> tuple[object, object, object]:
-    return ("", "", "") if interval is None else (interval.estimate, interval.low, interval.high)
+def _write(contenders: list[Contender], times: Mapping[str, Times], bench: Bench) -> None:
+    """Of backends without times, what became of them."""
+    nothing: tuple[object, ...] = ("",) * 7
+    lines = (
+        (
+            each.name,
+            each.status,
+            one_line(each.reason),
+            *(times[each.name].columns() if each.name in times else nothing),
+            each.compile_seconds,
+            each.graphs,
+            each.error,
+        )
+        for each in contenders
+    )
+    write_table(bench.report.artifact("baselines.csv"), COLUMNS, lines)

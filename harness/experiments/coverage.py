@@ -8,7 +8,6 @@ profiler in it. In training, backward and optimizer run outside of the graphs, h
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from harness.experiments.checking import check, report_subject
 from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND
+from harness.files import write_table
 from harness.measure.operators import GraphRecorder, OperatorCount
 from harness.measure.sampling import Measurement
 from harness.protocols import Artifacts, Bench, Call, Evidence, NoEvidence, Outputs, Subject
@@ -110,7 +110,5 @@ def _report_share(measured: Measurement, bench: Bench) -> None:
 
 def _write_operators(eager: Counter[str], captured: Counter[str], path: Path) -> None:
     """By operator, the most frequent first: how often it runs in eager, and in graphs."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("operator", "eager", "captured"))
-        writer.writerows((name, eager[name], captured[name]) for name, _ in (eager | captured).most_common())
+    counts = ((name, eager[name], captured[name]) for name, _ in (eager | captured).most_common())
+    write_table(path, ("operator", "eager", "captured"), counts)

@@ -8,13 +8,11 @@ eager and float64, what each made dynamo compile is counted, and all of them are
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch._dynamo
@@ -28,6 +26,7 @@ from harness.experiments.sizes import at_batch_size, sizes_of
 from harness.experiments.steps import Step, surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER
+from harness.files import write_table
 from harness.measure.accuracy import compare_groups
 from harness.measure.interval import Interval
 from harness.measure.sampling import Measurement
@@ -186,15 +185,10 @@ def _report(shapes: list[Shape], measured: Measurement, bench: Bench) -> None:
         report.warn(Warn.RECOMPILED)
     if speedups[0].width > bench.spec.sampling.width:
         report.warn(Warn.WIDE_INTERVAL)
-    _write(report.artifact("shapes.csv"), shapes, speedups, measured, clock)
+    write_table(report.artifact("shapes.csv"), COLUMNS, _lines(shapes, speedups, measured, clock))
 
 
-def _write(path: Path, shapes: list[Shape], speedups: list[Interval], measured: Measurement, clock: str) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for shape, speedup in zip(shapes, speedups, strict=True):
-            seconds = (statistics.median(measured.seconds(_variant(name, shape, shapes[0]), clock)) for name in (EAGER, BACKEND))
-            writer.writerow(
-                (shape.batch_size, shape.graphs, shape.first_call_seconds, *seconds, speedup.estimate, speedup.low, speedup.high)
-            )
+def _lines(shapes: list[Shape], speedups: list[Interval], measured: Measurement, clock: str) -> Iterator[tuple[object, ...]]:
+    for shape, speedup in zip(shapes, speedups, strict=True):
+        seconds = (statistics.median(measured.seconds(_variant(name, shape, shapes[0]), clock)) for name in (EAGER, BACKEND))
+        yield shape.batch_size, shape.graphs, shape.first_call_seconds, *seconds, speedup.estimate, speedup.low, speedup.high

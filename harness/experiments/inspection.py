@@ -9,7 +9,6 @@ of torch does not have costs a file, with the reason in the log, and nothing els
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import traceback
@@ -25,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.experiments.checking import Checked, check, copy_of, report_subject, step_of
 from harness.experiments.steps import surroundings
+from harness.files import write_table
 from harness.protocols import Bench, Call, Outputs
 from harness.records import Status, Warn
 
@@ -72,10 +72,8 @@ class Inspect:
             for index, graph in enumerate(found.graphs):
                 file.write(f"# graph {index}\n{graph.print_readable(print_output=False)}\n")
         breaks = Counter((each.reason, _user_line(each.user_stack)) for each in found.break_reasons)
-        with report.artifact("graph_breaks.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("reason", "where", "count"))
-            writer.writerows((reason.strip(), where, count) for (reason, where), count in breaks.most_common())
+        lines = ((reason.strip(), where, count) for (reason, where), count in breaks.most_common())
+        write_table(report.artifact("graph_breaks.csv"), ("reason", "where", "count"), lines)
 
     def _report_lookups(self, call: Call, bench: Bench) -> None:
         """What finding the compiled code costs: evaluating guards, by dynamo's own events of the profiler."""
@@ -149,12 +147,9 @@ def _write_convolutions(call: Call, path: Path) -> None:
     """No file where there is none."""
     with _Convolutions() as seen:
         call()
-    if not seen.counts:
-        return
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("count", "operator", "arguments"))
-        writer.writerows((count, name, "; ".join(arguments)) for (name, *arguments), count in seen.counts.most_common())
+    if seen.counts:
+        lines = ((count, name, "; ".join(arguments)) for (name, *arguments), count in seen.counts.most_common())
+        write_table(path, ("count", "operator", "arguments"), lines)
 
 
 def _write_aten(bench: Bench, path: Path) -> None:

@@ -11,7 +11,6 @@ end the process instead of telling it; so its address space is limited to that, 
 from __future__ import annotations
 
 import contextlib
-import csv
 import gc
 import math
 import resource
@@ -25,6 +24,7 @@ import torch
 from harness.experiments.checking import step_of
 from harness.experiments.sizes import at_batch_size
 from harness.failures import is_out_of_memory
+from harness.files import write_table
 from harness.measure.memory import peak_of
 from harness.protocols import Bench, Unsupported
 from harness.records import Status
@@ -144,7 +144,5 @@ def _free_bytes() -> int | None:
 
 
 def _write(path: Path, tries: list[Try]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((each.batch_size, int(each.fits), each.seconds, each.peak_beyond_bytes, each.reason) for each in tries)
+    lines = ((each.batch_size, int(each.fits), each.seconds, each.peak_beyond_bytes, each.reason) for each in tries)
+    write_table(path, COLUMNS, lines)

@@ -7,13 +7,11 @@ gradients switched on and off, an input of another layout; what each of these ma
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from torch.utils import _pytree as pytree
 from harness.experiments.checking import check, report_subject, step_of
 from harness.experiments.sizes import at_batch_size, sizes_of
 from harness.experiments.steps import surroundings
+from harness.files import write_table
 from harness.protocols import Bench, Subject, Unsupported
 from harness.records import Status, Warn, one_line
 
@@ -72,7 +71,8 @@ class Recompiles:
         bench.report.set(guards=sum(metrics) if metrics else None)
         if again:
             bench.report.warn(Warn.RECOMPILED)
-        _write(bench.report.artifact("recompiles.csv"), met)
+        lines = ((each.change, each.graphs, each.seconds, " | ".join(each.reasons)) for each in met)
+        write_table(bench.report.artifact("recompiles.csv"), COLUMNS, lines)
         return Status.PASS
 
 
@@ -120,10 +120,3 @@ def _call(name: str, call: Callable[[], object], bench: Bench) -> Met:
         seconds=seconds,
         reasons=tuple(dict.fromkeys(one_line(str(reason)) for reason in reasons if reason)),
     )
-
-
-def _write(path: Path, met: list[Met]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((each.change, each.graphs, each.seconds, " | ".join(each.reasons)) for each in met)

@@ -7,19 +7,18 @@ counted, and an output is the measure of its own errors: its elements may all be
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch.utils import _pytree as pytree
 
 from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import copy_of, reference_of, seeded, step_of
+from harness.files import write_table
 from harness.measure.accuracy import root_mean_square
 from harness.protocols import Bench, Report, Results, Subject, Unsupported
 from harness.records import Status, one_line
@@ -67,7 +66,7 @@ class PrecisionErrors:
                     traceback.print_exc()
                     failures[precision] = Status.EAGER_FAIL_TO_RUN, f"{type(error).__name__}: {error}"
         report.phase("table")
-        _write(found, failures, report.artifact("tolerance.csv"))
+        write_table(report.artifact("tolerance.csv"), COLUMNS, _lines(found, failures))
         _report(found, cell.precision, report)
         return Status.PASS
 
@@ -137,11 +136,9 @@ def _report(found: list[OutputError], precision: str, report: Report) -> None:
         report.set(reason=f"in {worst.precision}, {worst.output} is not finite where float64 is, or of another shape")
 
 
-def _write(found: list[OutputError], failures: dict[str, tuple[str, str]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for each in found:
-            shape = "x".join(map(str, each.shape))
-            writer.writerow((each.precision, each.output, shape, each.size, each.error, each.max_error, Status.PASS, ""))
-        writer.writerows((precision, "", "", "", "", "", status, one_line(why)) for precision, (status, why) in failures.items())
+def _lines(found: list[OutputError], failures: dict[str, tuple[str, str]]) -> Iterator[tuple[object, ...]]:
+    for each in found:
+        shape = "x".join(map(str, each.shape))
+        yield each.precision, each.output, shape, each.size, each.error, each.max_error, Status.PASS, ""
+    for precision, (status, why) in failures.items():
+        yield precision, "", "", "", "", "", status, one_line(why)
