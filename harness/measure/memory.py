@@ -18,6 +18,7 @@ from harness.protocols import Call
 
 RESET_HIGH_WATER_MARK = "5"
 """Written to clear_refs: proc(5)."""
+_KILOBYTES = re.compile(r"^(VmHWM|RssFile):\s+(\d+) kB$", re.MULTILINE)
 SHORT_SECONDS = 1.0
 """Calls that take no longer are looked at twice."""
 SNAPSHOT_ENTRIES = 100_000
@@ -43,6 +44,8 @@ def peak_of(call: Call, device: str) -> Peak:
 
     On a CPU this is the process' resident memory, of the kernel's own high-water mark: nothing is too short to be seen. It counts pages,
     by counters that the kernel gathers per core: off by up to max(32, 2 * cores) pages for each core that the call runs on.
+
+    Pages of files do not count: a kernel that takes cold ones away (DAMON, a group at its limit) has a call bring them back.
 
     Memory that was freed is given back first, so that using it again counts. Holes of the heap do not (``allocator.mapped``); where
     the allocator is not pinned they do, and the peak is less exact. Measure after timing: the call pays for fresh pages, and what it
@@ -72,12 +75,12 @@ def _peak_of_process(call: Call) -> Peak:
             except OSError as error:
                 return Peak(reason=f"the kernel's high-water mark cannot be reset: {error}")
             # The mark itself, not VmRSS or smaps_rollup: newer kernels sum those exactly, and the mark moves by the approximate counter.
-            before = _high_water_mark()
+            before = _resident()
             call()
-            after = _high_water_mark()
+            after = _resident()
     if before is None or after is None:
         return Peak(reason="this kernel tells no high-water mark of resident memory")
-    return Peak(beyond_bytes=after - before)
+    return Peak(beyond_bytes=max(0, after.most_bytes - before.most_bytes - max(0, after.of_files_bytes - before.of_files_bytes)))
 
 
 def _peak_of_cuda(call: Call, device: str) -> Peak:
@@ -140,10 +143,18 @@ def snapshot(call: Call, path: Path) -> bool:
     return True
 
 
-def _high_water_mark() -> int | None:
-    """The most resident memory since it was last reset, in bytes."""
+@dataclass(frozen=True, kw_only=True)
+class _Resident:
+    most_bytes: int
+    """Since the mark was last reset."""
+    of_files_bytes: int
+    """Now: pages of libraries and other files, which nobody has allocated."""
+
+
+def _resident() -> _Resident | None:
+    """None where the kernel tells no high-water mark."""
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        found = {name: int(value) * 1024 for name, value in _KILOBYTES.findall(Path("/proc/self/status").read_text())}
     except OSError:
         return None
-    return None if found is None else int(found[1]) * 1024
+    return _Resident(most_bytes=found["VmHWM"], of_files_bytes=found.get("RssFile", 0)) if "VmHWM" in found else None
