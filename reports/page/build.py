@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness import catalog
 from harness.records import Status
 from images.errors import UserError
 from reports.gate.report import WORST_FIRST
@@ -56,6 +57,7 @@ def build(collected: Collected, made_at: datetime.datetime, reference: str = "")
     timed = _timed(layout, counting)
     rows = layout.table[SOURCE].value_counts()
     quarantined = (*loaded.quarantined, *collected.unread)
+    comparisons = _comparisons(collected, layout, matrix, timed, images, machines, harnesses)
     return Page(
         title=", ".join(names[:NAMED_SOURCES]) + (f" and {len(names) - NAMED_SOURCES} more" if len(names) > NAMED_SOURCES else ""),
         made_at=made_at.isoformat(timespec="seconds"),
@@ -67,8 +69,8 @@ def build(collected: Collected, made_at: datetime.datetime, reference: str = "")
         images=images,
         differences=tuple(difference_of(images, harnesses, 0, other) for other in range(1, len(images))),
         matrix=matrix,
-        reference=find_column(reference, layout.columns) if reference else None,
-        comparisons=_comparisons(collected, layout, matrix, timed, images, machines, harnesses),
+        reference=find_column(reference, layout.columns) if reference else _baseline_of(comparisons, layout.columns),
+        comparisons=comparisons,
         totals=make_totals(matrix),
         pass_rates=make_pass_rates(matrix, layout),
         paybacks=make_paybacks(matrix),
@@ -79,6 +81,14 @@ def build(collected: Collected, made_at: datetime.datetime, reference: str = "")
         quarantined=quarantined[:QUARANTINE_LIMIT],
         quarantined_count=len(quarantined),
     )
+
+
+def _baseline_of(comparisons: Sequence[Comparison], columns: Sequence[Column]) -> int | None:
+    """The column that a gate has held the others against, where all of them are eager's own: over eager each would say 1, and nothing else."""
+    gated = next((each for each in comparisons if each.by_gate), None)
+    if gated is None or {column.backend for column in columns} - {catalog.IMAGE_BACKEND} != {"eager"}:
+        return None
+    return next((place for place, column in enumerate(columns) if (column.image, column.backend) == (gated.baseline_image, "eager")), None)
 
 
 def find_column(reference: str, columns: Sequence[Column]) -> int:

@@ -47,7 +47,7 @@ class Axis:
 def of_ratios(values: Iterable[float | None], start: float, end: float) -> Axis:
     """Symmetric about 1, and holding these ratios within reason."""
     farthest = max((abs(math.log(value)) for value in values if value is not None and 0 < value < math.inf), default=0.0)
-    high = min(max(math.exp(farthest * ROOM), NARROWEST), WIDEST)
+    high = max(math.exp(min(farthest * ROOM, math.log(WIDEST))), NARROWEST)
     chosen = [1.0]
     # From the outside in: how far an axis goes is what a reader asks first.
     for tick in reversed(RATIO_TICKS):

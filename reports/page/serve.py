@@ -10,6 +10,7 @@ import enum
 import json
 import threading
 import time
+import traceback
 import urllib.parse
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ REST_SECONDS = 10.0
 """Between the end of one making and the next: it takes processor time, and a run that goes on is measuring."""
 REST_PER_SECOND = 5.0
 """And so many times as long as the last one took."""
-WATCHED = (MANIFEST, RESULTS, SAMPLES, "gate.json", f"{INCOMING}/*/{RESULTS}")
+WATCHED = (MANIFEST, RESULTS, SAMPLES, "gate.json", "anchor/gate.json", f"{INCOMING}/*/{RESULTS}")
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -112,6 +113,10 @@ class Maker:
         except (UserError, OSError) as error:
             # The page that there is stays; the runs may be whole again soon.
             self._error = str(error)
+            self._next = self._clock() + REST_SECONDS
+        except Exception as error:  # noqa: BLE001  # whatever a run holds that nobody has thought of: a reader is told, and who serves it has the traceback
+            traceback.print_exc()
+            self._error = f"the page could not be made: {type(error).__name__}: {error}"
             self._next = self._clock() + REST_SECONDS
         finally:
             self._lock.release()

@@ -33,6 +33,20 @@ def test_no_violation(watched: Watched, request: pytest.FixtureRequest, file: st
     assert found == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_violation_where_no_line_is_left(watched: Watched, page_file: Path, scheme: str) -> None:
+    watched.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page = watched.open(page_file, "#matrix?q=nosuchworkload")
+    expect(page.locator(".tabulator-placeholder")).to_contain_text("No line is left")
+    found = [violation["id"] for violation in Axe().run(page, options=RULES).response["violations"]]
+    assert found == []
+    page.locator("#filter-q").fill("")
+    expect(page.locator("a.entry").first).to_be_visible()
+    page.locator("#filter-q").fill("nosuchworkload")
+    expect(page.locator(".tabulator-placeholder")).to_be_visible()
+    assert [violation["id"] for violation in Axe().run(page, options=RULES).response["violations"]] == []
+
+
 def test_no_violation_on_a_narrow_screen(watched: Watched, page_file: Path) -> None:
     watched.page.set_viewport_size({"width": 380, "height": 700})
     page = watched.open(page_file, "#matrix")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,22 @@ def test_what_a_gate_said_is_on_the_page_as_it_is_in_its_file(gated: Path) -> No
     ratios = [finding.ratio for cell in gate.cells for finding in cell.findings if finding.metric in ("latency", "image_time")]
     assert found.geomean == pytest.approx(math.exp(np.mean(np.log([ratio for ratio in ratios if ratio]))))
     assert found.level == pytest.approx(0.9)
+
+
+def test_a_gate_of_eager_alone_is_shown_over_its_baseline(gated: Path, tmp_path: Path) -> None:
+    """Eager over its own eager is 1, whatever has become slower."""
+    assert page_of(gated).reference is None, "there is something to see over eager"
+    eager = tmp_path / "eager"
+    shutil.copytree(gated, eager)
+    for path in eager.rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes().replace(b"inductor", b"eager"))
+    page = page_of(eager)
+    (comparison,) = page.comparisons
+    assert page.reference is not None
+    found = page.matrix.columns[page.reference]
+    assert (found.image, found.backend) == (comparison.baseline_image, "eager")
+    assert page_of(write_run(tmp_path / "one", [row(backend="eager")])).reference is None, "nothing was judged"
 
 
 def test_every_cell_of_a_gate_is_tied_to_its_line_and_entries(gated: Path) -> None:

@@ -72,3 +72,22 @@ def test_two_that_ask_whether_a_run_is_open_are_not_each_others_command(tmp_path
     with (run / LOCK).open() as other:
         fcntl.flock(other, fcntl.LOCK_SH)
         assert is_abandoned(run)
+
+
+def test_what_nobody_has_thought_of_is_told_to_the_reader_and_the_page_stays(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker.make()
+    page = maker.output.read_text(encoding="utf-8")
+
+    def fail(*_: object) -> None:
+        raise OverflowError("planted")
+
+    monkeypatch.setattr(serve, "build", fail)
+    write_run(tmp_path / "run", [row(), row("micro/sort")], manifest=manifest_of(["cpu@1"], ["cpu@1"], planned_rows=2))
+    deadline = time.monotonic() + 30
+    while not (found := maker.state())["error"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert found["error"] == "the page could not be made: OverflowError: planted"
+    assert maker.output.read_text(encoding="utf-8") == page
+    assert "planted" in capsys.readouterr().err

@@ -120,6 +120,7 @@ function build() {
     table.on("tableBuilt", () => {
       sorted = sortOf(table.getSorters());
       table.on("dataSorted", follow);
+      table.on("renderComplete", repairEmpty);
       repair();
       resolve();
     }),
@@ -157,6 +158,14 @@ function repair() {
   grid.setAttribute("aria-labelledby", "matrix-title");
   grid.querySelector(".tabulator-tableholder").setAttribute("role", "rowgroup");
   grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
+  repairEmpty();
+}
+
+/** What is said where no line is left is the one row that there is. */
+function repairEmpty() {
+  const said = byId("table").querySelector(".tabulator-placeholder");
+  said?.setAttribute("role", "row");
+  said?.querySelector(".tabulator-placeholder-contents").setAttribute("role", "gridcell");
 }
 
 function heading() {
