@@ -332,7 +332,13 @@ class Gate(Model):
     margin: tuple[MarginRule, ...] = Field(default=(), description="other margins for some cells, each with its reason")
 
     @model_validator(mode="after")
-    def _looks_suffice(self) -> Self:
+    def _blocks_suffice(self) -> Self:
+        least = math.ceil(-math.log2(self.alpha))
+        if self.confirm < least:
+            raise ValueError(
+                f"confirm ({self.confirm}) is below {least} blocks: with fewer nothing is slower or faster at alpha = {self.alpha}; "
+                "where several cells are flagged it takes more (Holm)"
+            )
         # The bound by which a cell is equivalent is one at a third of the level (reports.gate.procedure).
         fewest = math.ceil(-math.log2(self.alpha / 3))
         if self.looks[-1] < fewest:

@@ -156,7 +156,12 @@ def _decide(
         reports = bisected(bisect, reports, run, ready.engine.name)
     for setup, report in zip(comparisons.setups, reports, strict=True):
         _tell(setup, report, run, variables)
-    if ending.save_baseline is not None:
+    if ending.save_baseline is not None and measured.out_of_time:
+        print(
+            f"no baseline was written: the time was up before all was measured\n  next: --resume {run.directory} --save-baseline {ending.save_baseline}",
+            file=sys.stderr,
+        )
+    elif ending.save_baseline is not None:
         # Of an image beside itself, both sides are the image.
         itself = comparisons.setups[0].baseline == comparisons.candidate
         which = comparisons.candidate.label if itself else CANDIDATE

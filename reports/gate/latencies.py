@@ -17,10 +17,9 @@ from reports.gate.progress import SETTLED_BY, Progress
 from reports.gate.report import Finding
 from reports.gate.setup import GateSetup
 from reports.gate.steadiness import Steadiness
-from reports.gate.wording import counted, joined, sentence
+from reports.gate.wording import NO_MORE, counted, joined, sentence
 from reports.statistics import Floats, blocks_needed, detectable_effect
 
-NO_MORE = "measured no more: the time was up"
 USED_UP = "there are no more launches than these, they were measured before"
 
 
@@ -32,8 +31,7 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
     state, outcome = progress.state, conclude(progress.state)
     procedure, margins = state.procedure, setup.margins["latency"]
     before, after = medians(baseline), medians(candidate)
-    flagged = np.isin(state.stage, FLAGGED)
-    deviation = np.where(flagged, deviations(state.confirmed), deviations(state.screened))
+    deviation = np.where(state.told_by_fresh_blocks, deviations(state.confirmed), deviations(state.screened))
     seen, needed = _power(deviation, outcome.blocks, state.tolerable, procedure.bound_level)
     unheard = last_reasons(progress)
     found = []

@@ -85,6 +85,12 @@ class State:
     voided_in_all: NDArray[np.int64]
 
     @property
+    def told_by_fresh_blocks(self) -> Booleans:
+        """Cells whose size is that of the confirmation, finished or not: what flagged them has chosen itself. Shape (cells,)."""
+        found: Booleans = (self.flagged != Stage.SCREEN) & (counted(self.confirmed) > 0)
+        return found
+
+    @property
     def wanted(self) -> Booleans:
         """Cells that the next block has to measure; shape (cells,)."""
         confirming = np.isin(self.stage, FLAGGED) & (counted(self.confirmed) < self.procedure.confirm)
@@ -165,7 +171,7 @@ class Outcome:
 
     verdict: NDArray[np.str_]
     estimate: Floats
-    """Of the logarithm of the ratio: from the fresh blocks of a flagged cell, else from the screening; NaN without blocks."""
+    """Of the logarithm of the ratio: from the fresh blocks of a flagged cell where it has any, else from the screening; NaN without blocks."""
     low: Floats
     """Bounds of the two-sided interval at ``1 - 2 alpha``, of the same blocks."""
     high: Floats
@@ -204,9 +210,9 @@ def _estimates(state: State) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]
     """Grouped by how many blocks cells have, so that each group is one array."""
     cells = len(state.stage)
     estimate, low, high = (np.full(cells, np.nan) for _ in range(3))
-    flagged = np.isin(state.stage, FLAGGED)
-    blocks = np.where(flagged, counted(state.confirmed), counted(state.screened))
-    for source, mine in ((state.screened, ~flagged), (state.confirmed, flagged)):
+    fresh = state.told_by_fresh_blocks
+    blocks = np.where(fresh, counted(state.confirmed), counted(state.screened))
+    for source, mine in ((state.screened, ~fresh), (state.confirmed, fresh)):
         for count in np.unique(blocks[mine]):
             group = np.flatnonzero(mine & (blocks == count))
             if count == 0:

@@ -9,6 +9,7 @@ from reports import format as formats
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, Change, Finding
 
+NO_MORE = "measured no more: the time was up"
 TIMES_FROM = 10.0
 """Ratios from here on are told as "12 times": a percentage would be longer, and say less."""
 COUNT_DIGITS = 6

@@ -23,7 +23,7 @@ from matrix.config import load_matrix
 from matrix.plan import choose_image
 from reports import format as formats
 from reports.gate.blocks import block_of
-from reports.gate.judge import judge
+from reports.gate.judge import Judged, judge
 from reports.gate.outputs.as_json import read
 from reports.gate.procedure import Verdict
 from reports.gate.progress import follow, start
@@ -162,11 +162,11 @@ def launches(results: Path) -> list[Stored]:
     return [read_run(directory, side) for directory in directories for side in (BASELINE, CANDIDATE)]
 
 
-def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -> Iterator[tuple[Decision, Counter[str]]]:
+def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -> Iterator[Judged]:
     """Gates drawn from launches that were measured: blocks in the order in which they were, from a place on that chance says, cell by cell; and a
     coin says which launch of each is the candidate's.
 
-    Gives the decision, and the verdicts of the cells.
+    Gives what the gate says.
     """
     matrix = load_matrix(config)
     image = choose_image("cpu", matrix, "cpu")
@@ -205,8 +205,7 @@ def windows(stored: Sequence[Stored], count: int, config: Path, seed: int = 1) -
             if not progress.wanted.any():
                 break
             progress = follow(setup, progress, block_of(setup, block, (), {}))
-        judged = judge(setup, progress)
-        yield judged.decision, Counter(str(cell.verdict) for cell in judged.cells if cell.candidate_status == Status.PASS)
+        yield judge(setup, progress)
 
 
 def show(results: Path, config: Path) -> None:
@@ -225,7 +224,7 @@ def show(results: Path, config: Path) -> None:
     print(markdown(Table(columns=columns, rows=tuple(row(series, found[series.name]) for series in SERIES))))
     decisions = [report.decision for report in found["aa"]]
     drawn = list(windows(launches(results), len(decisions), config)) if decisions else []
-    blocked = sum(decision == Decision.REGRESSED for decision in [*decisions, *(decision for decision, _ in drawn)])
+    blocked = sum(decision == Decision.REGRESSED for decision in [*decisions, *(each.decision for each in drawn)])
     gates = len(decisions) + len(drawn)
     if gates:
         low, high = share_interval(blocked, gates)
@@ -233,8 +232,14 @@ def show(results: Path, config: Path) -> None:
             f"\n{blocked} of {gates} gates of the image beside itself ({len(decisions)} measured, {len(drawn)} drawn from their launches) blocked: "
             f"{formats.percent(blocked / gates)} ({formats.percent(low)} to {formats.percent(high)}, 95 % interval)"
         )
-        verdicts = sum((counts for _, counts in drawn), Counter[str]())
-        print(f"verdicts of the cells of the drawn gates: {_shares(verdicts)}")
+        cells = [cell for each in drawn for cell in each.cells if cell.candidate_status == Status.PASS]
+        print(
+            f"drawn gates: {_shares(Counter(str(each.decision) for each in drawn))}; their cells: {_shares(Counter(str(cell.verdict) for cell in cells))}"
+        )
+        undecided = [("measured", cell) for report in found["aa"] for cell in report.cells] + [("drawn", cell) for cell in cells]
+        for kind, cell in undecided:
+            if cell.verdict == Verdict.INCONCLUSIVE:
+                print(f"inconclusive, {kind}: {cell.cell.partition(' ')[0]}: {'; '.join(finding.reason for finding in cell.findings[:1])}")
     for report in found["aa"]:
         placebo = report.placebo
         if placebo is not None and placebo.low is not None and placebo.high is not None:

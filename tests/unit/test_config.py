@@ -139,3 +139,8 @@ def test_the_schema_file_is_fresh() -> None:
     assert (SOURCE / "matrix" / "schema.json").read_text() == schema_text(), (
         "run: .nox/host/bin/python -m matrix schema > matrix/schema.json"
     )
+
+
+def test_a_confirmation_that_could_find_nothing_is_refused() -> None:
+    (line,) = messages(GOOD + "\n[gate]\nalpha = 0.01\nlooks = [9]\nconfirm = 5\n")
+    assert "confirm (5) is below 7 blocks" in line

@@ -223,8 +223,14 @@ def test_lost_cells_are_lost_after_resuming_too(tmp_path: Path, run: Run) -> Non
 
 
 def test_no_time_left_is_inconclusive_and_can_be_gone_on_with(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(*BOTH, "--max-duration", "0.001s") == 3
-    assert "with more --max-duration" in capsys.readouterr().err
+    baseline = tmp_path / "release.json"
+    assert run(*BOTH, "--max-duration", "0.001s", "--save-baseline", str(baseline)) == 3
+    said = capsys.readouterr()
+    assert "with more --max-duration" in said.err
+    assert "no baseline was written: the time was up before all was measured" in said.err
+    assert not baseline.exists()
+    assert "next: --resume " in said.out
+    assert "mend what the reasons name" not in said.out
     report = read(only_run(tmp_path) / "gate.json")
     assert report.blocks == 0
     assert report.notes == ("the time was up with 6 cells undecided: the run can be resumed with more",)

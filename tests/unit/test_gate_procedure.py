@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.gate.procedure import Outcome, Procedure, Stage, State, Verdict, advance, begin, conclude, relative
+from reports.gate.procedure import Outcome, Procedure, Stage, State, Verdict, advance, begin, conclude, relative, stop
 from reports.statistics import Floats
 
 LOOKS = (6, 10, 16)
@@ -153,6 +153,26 @@ def test_margins_are_each_cell_s_own() -> None:
     state = begin(Procedure(), np.array([0.02, 0.2]), np.array([0.05, 0.3]))
     state, _ = fed(state, constant(0.1, 0.1))
     assert conclude(state).verdict.tolist() == [Verdict.REGRESSED, Verdict.EQUIVALENT]
+
+
+@pytest.mark.parametrize("ending", ["void", "stopped"])
+def test_a_confirmation_that_ends_early_tells_what_its_blocks_have_found(ending: str) -> None:
+    """What flagged the cell has chosen itself: its size is no estimate."""
+    state, _ = fed(fresh(1), constant(0.2), limit=6)
+    state, _ = fed(state, constant(0.03), limit=4)
+    if ending == "void":
+        for _ in range(3):
+            state = advance(state, [math.nan], [True])
+        assert state.stage.tolist() == [Stage.VOID]
+    else:
+        state = stop(state, [True])
+    found = conclude(state)
+    assert (found.verdict[0], found.blocks[0]) == (Verdict.INCONCLUSIVE, 4)
+    assert found.estimate[0] == pytest.approx(math.log1p(0.03), abs=0.005)
+    alone, _ = fed(fresh(1), constant(0.2), limit=6)
+    for _ in range(3):
+        alone = advance(alone, [math.nan], [True])
+    assert conclude(alone).blocks[0] == 6, "without a fresh block there is nothing else to tell"
 
 
 def test_a_flagged_cell_that_was_voided_stays_in_the_family() -> None:

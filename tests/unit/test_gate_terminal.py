@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -84,6 +85,9 @@ def test_a_pass_asks_for_nothing() -> None:
 def test_what_is_not_decided_says_what_it_takes() -> None:
     assert "31 blocks" in lines(report(UNDECIDED, decision=Decision.INCONCLUSIVE))[-2]
     assert "mend" in lines(report(UNMEASURED, decision=Decision.INCONCLUSIVE))[-2]
+    stored = report(UNDECIDED, decision=Decision.INCONCLUSIVE)
+    stored = replace(stored, baseline=replace(stored.baseline, source="RUN#a"), candidate=replace(stored.candidate, source="RUN#b"))
+    assert lines(stored)[-2] == "next: measure both images now: what is stored has no more launches than these"
     capped = report(UNDECIDED, decision=Decision.INCONCLUSIVE, capped="the baseline is a stored run")
     assert lines(capped)[-2] == "next: measure both images now, in one gate: the baseline is a stored run"
 

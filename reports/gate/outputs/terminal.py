@@ -9,7 +9,7 @@ from collections.abc import Set
 from reports import format as formats
 from reports.gate.outputs.tally import Tally, leading, tally
 from reports.gate.report import CellReport, Decision, GateReport
-from reports.gate.wording import counted, plain, statement, suspects
+from reports.gate.wording import NO_MORE, counted, plain, statement, suspects
 
 MOST_BLOCKS = 100
 """That anybody would wait for."""
@@ -91,6 +91,10 @@ def _next(report: GateReport, found: Tally) -> list[str]:
         return []
     if report.capped:
         return ["next: measure both images now, in one gate: " + plain(report.capped, LINE)]
+    if any(NO_MORE in finding.reason for cell in found.inconclusive if (finding := leading(cell))):
+        return [f"next: --resume {plain(report.run, LINE)}, with more --max-duration"]
+    if report.baseline.source and report.candidate.source:
+        return ["next: measure both images now: what is stored has no more launches than these"]
     needed = [finding.blocks_needed for cell in found.inconclusive if (finding := leading(cell)) and finding.blocks_needed]
     if needed and max(needed) <= MOST_BLOCKS:
         return [f"next: a quieter host, or up to {max(needed)} blocks ([gate] looks in matrix.toml) to decide what is inconclusive"]
