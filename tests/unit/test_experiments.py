@@ -355,6 +355,13 @@ def test_the_same_call_is_the_same_bits_and_so_are_rows_of_half_a_batch(tmp_path
     assert (found["eager_batch_invariant"], found["backend_batch_invariant"]) == (1, 1)
 
 
+def test_what_takes_one_size_of_batch_only_says_nothing_of_half_of_it(tmp_path: Path) -> None:
+    journal = measured("determinism", "micro/pointwise_chain", tmp_path, backend="export")
+    assert journal.status == Status.PASS, journal.reason
+    assert (journal.fields["backend_repeatable"], journal.fields["eager_batch_invariant"]) == (1, 1)
+    assert "backend_batch_invariant" not in journal.fields
+
+
 def test_differences_have_a_place_and_a_size() -> None:
     one = {"a": torch.tensor([3.0, 4.0, torch.nan]), "b": torch.tensor([1, 2])}
     assert difference(one, {"a": one["a"].clone(), "b": one["b"].clone()}) == Difference()
