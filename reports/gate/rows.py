@@ -73,7 +73,8 @@ def _batches(path: Path) -> Iterator[list[tuple[str, ...]]]:
         # A column that a version of the harness did not have was not measured: its place is one behind the others, and empty.
         places = [header.index(column) if column in header else -1 for column in Record._fields]
         chosen, last = operator.itemgetter(*places), max(places)
-        texts = (chosen([*fields, ""]) for fields in (_fields(line, last) for line in lines) if len(fields) > last)
+        whole = (fields for fields in (_fields(line, last) for line in lines) if len(fields) > last)
+        texts = (chosen([*fields, ""]) for fields in whole) if -1 in places else map(chosen, whole)
         while batch := list(itertools.islice(texts, BATCH)):
             yield batch
 
