@@ -35,6 +35,11 @@ class Said:
         return self._folder / name
 
 
+def spec_of(*cells: Cell, **settings: Any) -> LaunchSpec:
+    """Of a launch that is nobody's."""
+    usual = {"run": "r", "launch": 0, "attempt": 0, "image": "i", "seed": 1, "timeout_seconds": 60.0}
+    return LaunchSpec(cells=cells, **{**usual, **settings})
+
+
 def bench_of(cell: Cell, subject: Subject, backend: Backend, clock: Clock, report: Said, seed: int = 1) -> Bench:
-    spec = LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=(cell,), seed=seed, timeout_seconds=60)
-    return Bench(cell=cell, spec=spec, subject=subject, backend=backend, clock=clock, report=report)
+    return Bench(cell=cell, spec=spec_of(cell, seed=seed), subject=subject, backend=backend, clock=clock, report=report)

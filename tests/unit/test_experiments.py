@@ -22,7 +22,7 @@ from torch._dynamo.backends.registry import register_backend
 from torch._dynamo.utils import counters, get_compilation_metrics
 
 from harness import catalog, numerics
-from harness.cell import Cell, LaunchSpec, Numerics, Sampling
+from harness.cell import Cell, Numerics, Sampling
 from harness.experiments import inspection, largest_batch
 from harness.experiments.coverage import Captured
 from harness.experiments.determinism import Difference, difference
@@ -32,6 +32,7 @@ from harness.protocols import Bench, NoEvidence, Subject
 from harness.records import Status, Warn
 from harness.worker import run_cell
 from tests.conftest import SOURCE
+from tests.said import spec_of
 
 SAMPLING = Sampling(samples=6, minimum_samples=6, budget_seconds=0.1, width=1.0)
 FAULTY = SOURCE / "tests" / "faulty_workloads.py"
@@ -62,17 +63,7 @@ def measured(experiment: str, workload: str, folder: Path, settings: Mapping[str
     name = workload if path is None else f"path/faulty_workloads:{workload}"
     backend = catalog.EXPERIMENT_BACKENDS.get(experiment, "dynamo:eager")
     cell = Cell(**{"workload": name, "backend": backend, "path": path, **changes})
-    spec = LaunchSpec(
-        run="r",
-        launch=0,
-        attempt=0,
-        image="i",
-        cells=(cell,),
-        seed=1,
-        experiment=experiment,
-        sampling=SAMPLING,
-        **{"timeout_seconds": 60.0, "baselines": ("dynamo:eager", "aot_eager"), **settings},
-    )
+    spec = spec_of(cell, experiment=experiment, sampling=SAMPLING, **{"baselines": ("dynamo:eager", "aot_eager"), **settings})
     run_cell(cell, spec, JournalWriter(folder / "journal", folder / "artifacts"))
     return read_journal(folder / "journal")
 

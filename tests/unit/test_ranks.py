@@ -10,23 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell import Cell, LaunchSpec, Sampling, Treatment
+from harness.cell import Cell, Sampling, Treatment
 from harness.files import read_fields
 from harness.records import Status
 from tests.conftest import SOURCE
+from tests.said import spec_of
 
 FAULTY = SOURCE / "tests" / "faulty_workloads.py"
 
 
-def launched(cell: Cell, folder: Path, *, timeout: float = 100.0, **treatment: object) -> dict[str, str]:
-    spec = LaunchSpec(
-        run="r",
-        launch=0,
-        attempt=0,
-        image="i",
-        cells=(cell,),
-        seed=1,
+def launched(cell: Cell, folder: Path, *, timeout: float = 100.0, threads: int | None = None, **treatment: object) -> dict[str, str]:
+    spec = spec_of(
+        cell,
         timeout_seconds=timeout,
+        threads=threads,
         sampling=Sampling(samples=6, budget_seconds=0.5, width=1.0),
         treatment=Treatment(**{"distributed": "ddp", **treatment}),  # type: ignore[arg-type]
         measure_ceilings=False,
@@ -57,10 +54,13 @@ def test_training_over_two_ranks_is_checked_and_timed(kind: str, tmp_path: Path)
 
 
 def test_ddp_costs_what_one_process_does_not(tmp_path: Path) -> None:
-    """The same gradients, and more time: they are exchanged."""
+    """The same gradients, and more time: they are exchanged. With a thread each, so that a busy machine slows down both."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    alone, spread = launched(cell("eager"), tmp_path / "one", distributed=""), launched(cell("eager"), tmp_path / "two")
+    alone, spread = (
+        launched(cell("eager"), tmp_path / "one", threads=1, distributed=None),
+        launched(cell("eager"), tmp_path / "two", threads=1),
+    )
     assert (alone["status"], spread["status"]) == (Status.PASS, Status.PASS)
     assert float(alone["backend_error"]) == pytest.approx(float(spread["backend_error"]), rel=0.5)
     assert float(spread["eager_latency_seconds"]) > float(alone["eager_latency_seconds"])

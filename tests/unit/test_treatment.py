@@ -11,7 +11,7 @@ import torch._dynamo
 import torch._inductor.config
 
 from harness import torch_config
-from harness.cell import Cell, LaunchSpec, Treatment
+from harness.cell import Cell, Treatment
 from harness.experiments.checking import seeded, step_of
 from harness.protocols import Subject, Unsupported
 from harness.workloads.loading import load_subject
@@ -20,12 +20,12 @@ from matrix.config import load_matrix
 from matrix.options import make_parser
 from matrix.overrides import with_options
 from tests.conftest import SOURCE
+from tests.said import spec_of
 
 
 def loaded(workload: str, mode: str = "inference", **treatment: Any) -> Subject:
     cell = Cell(workload=workload, backend="eager", mode=mode)
-    spec = LaunchSpec(run="r", launch=0, attempt=0, image="i", cells=(cell,), seed=1, timeout_seconds=60, treatment=Treatment(**treatment))
-    return load_subject(cell, spec)
+    return load_subject(cell, spec_of(cell, treatment=Treatment(**treatment)))
 
 
 def test_channels_last_is_of_four_dimensions_and_changes_no_result() -> None:
