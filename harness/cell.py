@@ -101,8 +101,8 @@ class Treatment:
     """In training: ``sgd`` or ``adam``; None: the workload's own."""
     torch_config: tuple[tuple[str, str | int | float | bool], ...] = ()
     """Settings of torch's compilers (``harness.torch_config``)."""
-    distributed: str = ""
-    """In training: the model is replicated (``ddp``) or sharded (``fsdp``) over ranks; empty: it is not."""
+    distributed: str | None = None
+    """In training: the model is replicated (``ddp``) or sharded (``fsdp``) over ranks; None: it is not."""
     ranks: int = 2
     """How many, where it is."""
     gpu_memory_fraction: float | None = None

@@ -70,7 +70,7 @@ class Subject:
     """None: the precision's default."""
     modes: tuple[str, ...] = ("inference", "training")
     precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
-    wrap: Callable[[torch.nn.Module], Callable[..., Outputs]] | None = None
+    wrap: Callable[[torch.nn.Module], torch.nn.Module] | None = None
     """What spreads the model over ranks, in place; None: nothing does."""
     optimizer: str = "sgd"
     """Of training: ``sgd`` or ``adam``."""

@@ -1,8 +1,8 @@
 """Several processes for one cell: a model that is replicated (DDP) or sharded (FSDP) over ranks, timed in the first of them.
 
-The cell's process forks the others before anything is loaded. All do the same, check and compile alike; only the first one writes, and decides what is
-called next: the others follow, told by pipes, so that no collective but the model's own is in a time. A rank that dies breaks the others' collectives, or keeps them until the cell's time is up; what is left of a cell is
-ended with it.
+The cell's process forks the others before anything is loaded. All do the same, check and compile alike; only the first one writes, and decides
+what is called next: the others follow, told by pipes, so that no collective but the model's own is in a time. A rank that dies breaks the
+others' collectives, or keeps them until the cell's time is up; what is left of a cell is ended with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from harness.process import die_with_parent
 from harness.protocols import Call, Unsupported
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
-KINDS = ("ddp", "fsdp")
 LOOPBACK = "lo"
 """A container has no other interface."""
 

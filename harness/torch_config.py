@@ -29,12 +29,5 @@ def apply(settings: Iterable[tuple[str, Value]]) -> None:
         if part not in MODULES:
             raise Unsupported(f"torch {torch.__version__} has no settings {part!r}{nearest(part, MODULES)}")
         module = importlib.import_module(MODULES[part])
-        for found, converted in checked_values(module, {key: value}).items():
-            setattr(_holder(module, found), found.rpartition(".")[2], converted)
-
-
-def _holder(module: object, key: str) -> object:
-    """The object that a dotted key's last part is an attribute of."""
-    for part in key.split(".")[:-1]:
-        module = getattr(module, part)
-    return module
+        # These modules take a dotted key as it is.
+        setattr(module, key, checked_values(module, {key: value})[key])

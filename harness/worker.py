@@ -49,7 +49,6 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
 def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool, slices: Slices | None) -> str:
     began = time.perf_counter()
     numerics.use_threads(spec.threads)
-    threads = torch.get_num_threads()
     random.seed(spec.seed)
     np.random.seed(spec.seed % 2**32)
     numerics.apply(spec.numerics)
@@ -62,6 +61,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
 
     torch_config.apply(spec.treatment.torch_config)
     spread = _ranks(cell, spec)
+    threads = torch.get_num_threads()
     phase("load")
     if spec.treatment.gpu_memory_fraction is not None and cell.device == "cuda" and torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(spec.treatment.gpu_memory_fraction)
@@ -84,7 +84,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         ranks=spread,
     )
     status = cast("CompilesAgain", experiment).again(bench) if again else experiment.run(bench)
-    if not numerics.hold(spec.numerics) or (torch.get_num_threads() != threads and spread is None):
+    if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)
     return status
 

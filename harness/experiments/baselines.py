@@ -76,26 +76,26 @@ class Aside(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Passed:
+    """What of a backend is ready to be timed, and what that took."""
+
+    backend: Backend
+    checked: Checked
+    error: float | None
+
+    @property
+    def compile_seconds(self) -> float | None:
+        return self.checked.prepare_seconds + self.checked.first_call_seconds if self.backend.compiles else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contender:
     """A backend, and what became of it."""
 
     name: str
     status: str
     reason: str = ""
-    backend: Backend | None = None
-    checked: Checked | None = None
-    """None where it did not pass."""
-    error: float | None = None
-
-    @property
-    def compile_seconds(self) -> float | None:
-        if self.checked is None or self.backend is None or not self.backend.compiles:
-            return None
-        return self.checked.prepare_seconds + self.checked.first_call_seconds
-
-    @property
-    def graphs(self) -> int | float | None:
-        return None if self.checked is None else self.checked.evidence.columns.get("unique_graphs")
+    passed: Passed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,11 @@ class Baselines:
     def run(self, bench: Bench) -> str:
         """A backend that fails is a line of the table; the cell fails where none passes."""
         if not bench.spec.baselines:
-            raise Unsupported("no backend to compare with eager\n  next: baselines = [...] in [run] of matrix.toml, or --baseline")
+            raise Unsupported("no backend to compare with eager\n  next: baselines = [...] in [run] of matrix.toml, or --compare")
         report_subject(bench)
         with torch._dynamo.config.patch(recompile_limit=MOST_COMPILED):
             contenders = [_check(name, bench) for name in bench.spec.baselines]
-            passed = [each for each in contenders if each.checked is not None]
+            passed = {each.name: each.passed for each in contenders if each.passed is not None}
             if not passed:
                 worst = contenders[0]
                 bench.report.set(reason=f"no backend passed; {worst.name}: {worst.reason or worst.status}")
@@ -131,7 +131,7 @@ class Baselines:
             bench.report.phase("time")
             with surroundings(bench.cell.mode):
                 measured = take(_calls(passed, bench), bench)
-        _report(contenders, passed, measured, bench)
+        _write(contenders, _report(list(passed), len(contenders), measured, bench), bench)
         return Status.PASS
 
 
@@ -151,29 +151,28 @@ def _check(name: str, bench: Bench) -> Contender:
         return Contender(name=name, status=failure.status, reason=failure.reason)
     if not isinstance(found, Checked):
         return Contender(name=name, status=found, reason=str(aside.fields.get("reason", "")))
-    return Contender(name=name, status=Status.PASS, backend=backend, checked=found, error=aside.fields.get("backend_error"))
+    passed = Passed(backend=backend, checked=found, error=aside.fields.get("backend_error"))
+    return Contender(name=name, status=Status.PASS, passed=passed)
 
 
-def _calls(passed: list[Contender], bench: Bench) -> dict[str, Call]:
+def _calls(passed: Mapping[str, Passed], bench: Bench) -> dict[str, Call]:
     """Of eager and of all that passed, on the same tensors: where a copy lies in memory makes it up to a third faster or slower."""
-    first = passed[0].checked
-    assert first is not None
+    first = next(iter(passed.values())).checked
     calls: dict[str, Call] = {EAGER: first.eager.call}
-    for each in passed:
-        assert each.checked is not None
-        assert each.backend is not None
+    for name, each in passed.items():
         compiled = each.checked.subject
         # What has captured calls knows its tensors by address.
         if compiled is not first.subject and each.backend.calls_until_final == 1:
             share_tensors(first.subject.model, compiled.model)
             compiled = dataclasses.replace(compiled, inputs=first.subject.inputs)
-        calls[each.name] = step_of(compiled, bench.cell, each.checked.function, each.backend).call
+        calls[name] = step_of(compiled, bench.cell, each.checked.function, each.backend).call
     return calls
 
 
-def _report(contenders: list[Contender], passed: list[Contender], measured: Measurement, bench: Bench) -> None:
+def _report(passed: Sequence[str], asked: int, measured: Measurement, bench: Bench) -> dict[str, Times]:
+    """Of the fastest to the row; of all, by name, for the table."""
     clock = bench.clock.gauges[0].name
-    speedups = {each.name: measured.ratio(EAGER, each.name, clock) for each in passed}
+    speedups = {name: measured.ratio(EAGER, name, clock) for name in passed}
     fastest = max(speedups, key=lambda name: speedups[name].estimate)
     bench.report.set(
         fastest=fastest,
@@ -181,34 +180,29 @@ def _report(contenders: list[Contender], passed: list[Contender], measured: Meas
         speedup_low=speedups[fastest].low,
         speedup_high=speedups[fastest].high,
         backends_passed=len(passed),
-        backends_failed=len(contenders) - len(passed),
+        backends_failed=asked - len(passed),
     )
     if any(each.width > bench.spec.sampling.width for each in speedups.values()):
         bench.report.warn(Warn.WIDE_INTERVAL)
-    times = {
-        each.name: Times(
-            seconds=statistics.median(measured.seconds(each.name, clock)),
-            speedup=speedups[each.name],
-            of_fastest=None if each.name == fastest else measured.ratio(each.name, fastest, clock),
+    return {
+        name: Times(
+            seconds=statistics.median(measured.seconds(name, clock)),
+            speedup=speedups[name],
+            of_fastest=None if name == fastest else measured.ratio(name, fastest, clock),
         )
-        for each in passed
+        for name in passed
     }
-    _write(contenders, times, bench)
 
 
-def _write(contenders: list[Contender], times: Mapping[str, Times], bench: Bench) -> None:
+def _write(contenders: Sequence[Contender], times: Mapping[str, Times], bench: Bench) -> None:
     """Of backends without times, what became of them."""
-    nothing: tuple[object, ...] = ("",) * 7
-    lines = (
-        (
-            each.name,
-            each.status,
-            one_line(each.reason),
-            *(times[each.name].columns() if each.name in times else nothing),
-            each.compile_seconds,
-            each.graphs,
-            each.error,
-        )
-        for each in contenders
-    )
+    lines: list[tuple[object, ...]] = []
+    for each in contenders:
+        line: tuple[object, ...] = (each.name, each.status, one_line(each.reason))
+        if each.passed is None:
+            line += ("",) * (len(COLUMNS) - len(line))
+        else:
+            graphs = each.passed.checked.evidence.columns.get("unique_graphs")
+            line += (*times[each.name].columns(), each.passed.compile_seconds, graphs, each.passed.error)
+        lines.append(line)
     write_table(bench.report.artifact("baselines.csv"), COLUMNS, lines)

@@ -146,8 +146,7 @@ def call_first(bench: Bench) -> FirstCall:
     cell, seed, subject, backend, report = bench.cell, bench.spec.seed, bench.subject, bench.backend, bench.report
     report.phase("prepare")
     began = time.perf_counter()
-    spread = _spread(subject)
-    function = backend.prepare(dataclasses.replace(subject, model=spread) if isinstance(spread, torch.nn.Module) else subject)
+    function = backend.prepare(dataclasses.replace(subject, model=_spread(subject)))
     step = step_of(subject, cell, function, backend)
     report.phase("first call")
     before = Kept(subject) if backend.calls_until_final > 1 else None
@@ -206,7 +205,7 @@ def step_of(subject: Subject, cell: Cell, function: Callable[..., Outputs] | Non
     )
 
 
-def _spread(subject: Subject) -> Callable[..., Outputs]:
+def _spread(subject: Subject) -> torch.nn.Module:
     """The model, over ranks where it is one of several."""
     return subject.model if subject.wrap is None else subject.wrap(subject.model)
 

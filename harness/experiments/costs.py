@@ -5,15 +5,13 @@ After the samples, so that nothing of it is in them.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import random
 import statistics
 import time
-import traceback
-from collections.abc import Iterator
 
 from harness.experiments.checking import Checked
+from harness.experiments.sparing import spared
 from harness.experiments.steps import Step
 from harness.experiments.timing import BACKEND, EAGER
 from harness.measure import nvml
@@ -22,7 +20,7 @@ from harness.measure.energy import energy_per_call, find_meter
 from harness.measure.memory import held_bytes, peak_of, snapshot
 from harness.measure.sampling import Measurement
 from harness.protocols import Bench, Clock, Replay, Report
-from harness.records import Taken, Warn
+from harness.records import Taken
 
 BYTES_PER_GIGABYTE = 1e9
 """The ancestor's."""
@@ -34,31 +32,20 @@ def report_costs(measured: Measurement, checked: Checked, bench: Bench) -> None:
     spec, clock, report = bench.spec, bench.clock, bench.report
     steps = {EAGER: checked.eager, BACKEND: checked.backend}
     order = random.Random(f"{spec.seed} {spec.launch} {bench.cell.id} costs")
-    with _spared("memory", report):
+    with spared("memory", report):
         _report_memory(steps, bench)
     if spec.sampling.energy_seconds > 0:
-        with _spared("energy", report):
+        with spared("energy", report):
             _report_energy(steps, measured, clock, spec.sampling.energy_seconds, order, report)
     if clock.device != "cpu":
-        with _spared("transfer", report):
+        with spared("transfer", report):
             report.set(transfer_seconds=clock.transfer_seconds(bench.subject.inputs, steps[BACKEND].call()))
     if bench.ranks is not None:
         # What is replayed here is not made by the others.
         return
     # Last: a failed capture can leave a CUDA context in a state that nobody should measure in.
-    with _spared("graph", report):
+    with spared("graph", report):
         _report_graphs(steps, clock, measured.started, order, report)
-
-
-@contextlib.contextmanager
-def _spared(phase: str, report: Report) -> Iterator[None]:
-    report.phase(phase)
-    try:
-        yield
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a workload, a driver or an allocator can raise
-        traceback.print_exc()
-        report.warn(Warn.COSTS_INCOMPLETE)
-        report.set(reason=f"{phase} could not be measured: {type(error).__name__}: {error}")
 
 
 def _report_memory(steps: dict[str, Step], bench: Bench) -> None:

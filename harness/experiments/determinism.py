@@ -16,6 +16,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from harness.experiments.checking import Kept, check, report_subject, seeded, step_of
+from harness.experiments.sizes import is_batch
 from harness.experiments.steps import Step
 from harness.experiments.timing import BACKEND, EAGER
 from harness.measure.accuracy import root_mean_square
@@ -110,14 +111,13 @@ def first_rows(tree: Outputs, size: int, rows: int) -> Outputs:
     """Of every tensor whose first dimension is the batch's."""
 
     def of(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor[:rows] if tensor.dim() > 0 and tensor.shape[0] == size else tensor
+        return tensor[:rows] if is_batch(tensor, size) else tensor
 
     return pytree.tree_map_only(torch.Tensor, of, tree)
 
 
 def _same_shapes(one: Outputs, other: Outputs) -> bool:
-    shapes = ([leaf.shape for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)] for tree in (one, other))
-    mine, theirs = shapes
+    mine, theirs = ([leaf.shape for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)] for tree in (one, other))
     return mine == theirs
 
 

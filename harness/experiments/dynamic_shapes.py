@@ -7,10 +7,8 @@ eager and float64, what each made dynamo compile is counted, and all of them are
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,7 +20,8 @@ from torch.utils import _pytree as pytree
 from harness import numerics
 from harness.backends.dynamo import Dynamo
 from harness.experiments.checking import Checked, Kept, check, copy_of, reference_of, report_subject, seeded, step_of, tolerance_of
-from harness.experiments.sizes import at_batch_size, sizes_of
+from harness.experiments.compiling import compiled_by
+from harness.experiments.sizes import at_batch_size, is_batch, sizes_of
 from harness.experiments.steps import Step, surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER
@@ -65,7 +64,7 @@ class Marking(Backend):
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         for leaf in pytree.tree_leaves(subject.inputs):
-            if isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == subject.batch_size:
+            if isinstance(leaf, torch.Tensor) and is_batch(leaf, subject.batch_size):
                 self._mark(leaf, 0)
         return self._backend.prepare(subject)
 
@@ -84,7 +83,8 @@ class DynamicShapes:
         # A workload that has one size only has symbols in it all the same, where all of its dimensions are.
         lone = bench.subject.batch_size is None and bench.spec.dynamic == WHOLE
         sizes = (None,) if lone else sizes_of(bench)
-        with _symbols(bench.spec.dynamic):
+        # As ``torch.compile(dynamic=True)`` has it, for whatever backend; or as it is, where only what is marked is to be a symbol.
+        with torch._dynamo.config.patch(assume_static_by_default=bench.spec.dynamic != WHOLE):
             marked = (
                 bench if bench.spec.dynamic == WHOLE else dataclasses.replace(bench, backend=Marking(bench.backend, bench.spec.dynamic))
             )
@@ -114,13 +114,6 @@ class DynamicShapes:
         return Status.PASS
 
 
-@contextlib.contextmanager
-def _symbols(dimensions: str) -> Iterator[None]:
-    """As ``torch.compile(dynamic=True)`` has them, for whatever backend; or as it is, where only what is marked is to be one."""
-    with torch._dynamo.config.patch(assume_static_by_default=dimensions != WHOLE):
-        yield
-
-
 def _meet(size: int, checked: Checked, bench: Bench) -> Shape | str:
     """The first call with inputs of another size, checked; the text says what of its result is wrong."""
     cell, seed = bench.cell, bench.spec.seed
@@ -134,13 +127,11 @@ def _meet(size: int, checked: Checked, bench: Bench) -> Shape | str:
     kept.restore()
 
     backend = step_of(theirs, cell, checked.function, bench.backend)
-    before = counters["stats"]["unique_graphs"]
     numerics.seed(seed, cell.device)
-    began = time.perf_counter()
-    outputs = backend.run()
-    bench.clock.synchronize()
-    seconds = time.perf_counter() - began
-    found = compare_groups(expected, backend.collect(outputs), reference, bench.backend.tolerance or tolerance_of(bench.subject, cell))
+    first = compiled_by(backend.run, bench.clock)
+    found = compare_groups(
+        expected, backend.collect(first.outputs), reference, bench.backend.tolerance or tolerance_of(bench.subject, cell)
+    )
     kept.restore()
     if not found.same:
         return found.reason
@@ -148,8 +139,8 @@ def _meet(size: int, checked: Checked, bench: Bench) -> Shape | str:
         batch_size=size,
         eager=step_of(ours, cell),
         backend=backend,
-        graphs=counters["stats"]["unique_graphs"] - before,
-        first_call_seconds=seconds,
+        graphs=first.graphs,
+        first_call_seconds=first.seconds,
     )
 
 

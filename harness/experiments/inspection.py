@@ -8,25 +8,24 @@ of torch does not have costs a file, with the reason in the log, and nothing els
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch._dynamo
 from torch._dynamo.utils import compile_times, counters
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.experiments.checking import Checked, check, copy_of, report_subject, step_of
-from harness.experiments.steps import surroundings
+from harness.experiments.sparing import spared
+from harness.experiments.steps import autocast, surroundings
 from harness.files import write_table
+from harness.measure.operators import DispatchCount
 from harness.protocols import Bench, Call, Outputs
-from harness.records import Status, Warn
+from harness.records import Status
 
 ROWS_OF_PROFILE = 40
 PROFILED_CALLS = 3
@@ -41,30 +40,27 @@ class Inspect:
         if isinstance(checked, str):
             return checked
         report = bench.report
+        files: dict[str, Callable[[], None]] = {
+            "compile times": lambda: _write_compile_times(report.artifact("compile_times.txt")),
+            "counters": lambda: _write_counters(report.artifact("counters.json")),
+            "profile": lambda: _profile(checked, bench),
+            "cache lookups": lambda: self._report_lookups(checked.backend.call, bench),
+            "convolutions": lambda: _write_convolutions(checked.eager.call, report.artifact("convolutions.csv")),
+            "explain": lambda: self._explain(bench),
+            "aten graphs": lambda: _write_aten(bench, report.artifact("aten_graphs.txt")),
+        }
         with surroundings(bench.cell.mode):
-            self._spared("compile times", lambda: _write_compile_times(report.artifact("compile_times.txt")), bench)
-            self._spared("counters", lambda: _write_counters(report.artifact("counters.json")), bench)
-            self._spared("profile", lambda: _profile(checked, bench), bench)
-            self._spared("cache lookups", lambda: self._report_lookups(checked.backend.call, bench), bench)
-            self._spared("convolutions", lambda: _write_convolutions(checked.eager.call, report.artifact("convolutions.csv")), bench)
-            self._spared("explain", lambda: self._explain(bench), bench)
-            self._spared("aten graphs", lambda: _write_aten(bench, report.artifact("aten_graphs.txt")), bench)
+            for what, make in files.items():
+                # What one version of torch lacks is missing, and the rest is made.
+                with spared(what, report, said=what):
+                    make()
         return Status.PASS
-
-    def _spared(self, what: str, make: Callable[[], None], bench: Bench) -> None:
-        bench.report.phase(what)
-        try:
-            make()
-        except Exception as error:  # noqa: BLE001  # what one version of torch lacks is missing, and the rest is made
-            traceback.print_exc()
-            bench.report.warn(Warn.COSTS_INCOMPLETE)
-            bench.report.set(reason=f"{what}: {type(error).__name__}: {error}")
 
     def _explain(self, bench: Bench) -> None:
         """Graphs as dynamo captured them, and breaks by the user's line that made each. From a compilation of its own."""
         torch._dynamo.reset()
         subject = copy_of(bench.subject)
-        with _in_autocast(bench):
+        with autocast(bench.cell.precision, bench.cell.device):
             found = torch._dynamo.explain(subject.model)(*subject.inputs)
         report = bench.report
         report.artifact("explain.txt").write_text(str(found), encoding="utf-8")
@@ -89,12 +85,6 @@ def _user_line(stack: Any) -> str:
     """``FILE:LINE in FUNCTION`` of the innermost frame."""
     frames = list(stack or ())
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-
-
-@contextlib.contextmanager
-def _in_autocast(bench: Bench) -> Iterator[None]:
-    with torch.autocast(bench.cell.device) if bench.cell.precision == "amp" else contextlib.nullcontext():
-        yield
 
 
 def _write_compile_times(path: Path) -> None:
@@ -124,17 +114,11 @@ def _profile(checked: Checked, bench: Bench) -> None:
         bench.report.artifact(f"profile-{name}.txt").write_text(str(table), encoding="utf-8")
 
 
-class _Convolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Arguments of every convolution that is dispatched, counted."""
+class _Convolutions(DispatchCount[tuple[str, ...]]):  # type: ignore[no-untyped-call]  # torch's
+    """By their arguments."""
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts: Counter[tuple[str, ...]] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> object:
-        if func.overloadpacket.__name__ in CONVOLUTIONS:
-            self.counts[(str(func), *(_text(argument) for argument in args))] += 1
-        return func(*args, **(kwargs or {}))
+    def key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...] | None:
+        return (str(func), *map(_text, args)) if func.overloadpacket.__name__ in CONVOLUTIONS else None
 
 
 def _text(argument: object) -> str:

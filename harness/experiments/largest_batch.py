@@ -1,8 +1,7 @@
 """The largest batch that fits into memory: what later runs measure a workload at.
 
 The ancestor (``--find-batch-sizes``) begins at 1024, halves what does not run, whatever the reason, and takes the first that does; here only
-want of memory makes it smaller, and the gap between what fits and what does not is halved too, a few times. ``batch_sizes.csv`` of the run
-(written by the host) has the ancestor's form and is read by ``--batch-size-file``.
+want of memory makes it smaller, and the gap between what fits and what does not is halved too, a few times.
 
 On a CPU the limit is what this process may take: the memory of its container or of the machine, as it is when the search begins. The kernel would
 end the process instead of telling it; so its address space is limited to that, and an allocation beyond it fails as it does on a GPU.

@@ -7,6 +7,7 @@ and timed as all are.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import torch
@@ -70,11 +71,4 @@ def _faked(subject: Subject, mode: FakeTensorMode) -> Subject:
             setattr(module, name, torch.nn.Parameter(fake(parameter.detach()), requires_grad=parameter.requires_grad))
         for name, buffer in list(module.named_buffers(recurse=False)):
             setattr(module, name, fake(buffer))
-    return Subject(
-        model=subject.model,
-        inputs=pytree.tree_map_only(torch.Tensor, fake, subject.inputs),
-        batch_size=subject.batch_size,
-        modes=subject.modes,
-        optimizer=subject.optimizer,
-        loss=subject.loss,
-    )
+    return dataclasses.replace(subject, inputs=pytree.tree_map_only(torch.Tensor, fake, subject.inputs))

@@ -6,9 +6,8 @@ the guards are counted; the result is checked first, as everything is that is ti
 
 from __future__ import annotations
 
-from torch._dynamo.utils import get_compilation_metrics
-
 from harness.experiments.checking import check, report_subject
+from harness.experiments.compiling import guards
 from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import BACKEND, EAGER, report_timing
@@ -28,8 +27,7 @@ class Overhead:
         checked = check(bench)
         if isinstance(checked, str):
             return checked
-        guards = [each.guard_count for each in get_compilation_metrics() if each.guard_count is not None]
-        report.set(guards=sum(guards) if guards else None)
+        report.set(guards=guards())
 
         report.phase("time")
         with surroundings(bench.cell.mode):

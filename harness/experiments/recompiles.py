@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch._dynamo.utils import counters, get_compilation_metrics
 from torch.utils import _pytree as pytree
 
 from harness.experiments.checking import check, report_subject, step_of
+from harness.experiments.compiling import Compiled, compiled_by, guards
 from harness.experiments.sizes import at_batch_size, sizes_of
 from harness.experiments.steps import surroundings
 from harness.files import write_table
 from harness.protocols import Bench, Subject, Unsupported
-from harness.records import Status, Warn, one_line
+from harness.records import Status, Warn
 
 COLUMNS = ("change", "graphs", "seconds", "reasons")
 
@@ -37,18 +37,6 @@ class Change:
     around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
 
 
-@dataclass(frozen=True, kw_only=True)
-class Met:
-    """What dynamo made of it."""
-
-    change: str
-    graphs: int
-    seconds: float
-    """Of the call, compiling included."""
-    reasons: tuple[str, ...]
-    """Guards that failed, by dynamo's own words."""
-
-
 class Recompiles:
     def run(self, bench: Bench) -> str:
         """Each change is met once, and then once more: what is compiled then is compiled for every such call."""
@@ -57,21 +45,21 @@ class Recompiles:
         if isinstance(checked, str):
             return checked
         bench.report.phase("changes")
-        met: list[Met] = []
+        met: list[tuple[str, Compiled]] = []
         for change in _changes(checked.subject, bench):
             bench.report.phase(change.name)
             step = step_of(change.subject, bench.cell, checked.function, bench.backend)
             for name in (change.name, f"{change.name}, again"):
                 with change.around():
-                    met.append(_call(name, step.call, bench))
-        again = [each for each in met if each.graphs]
-        reasons = dict.fromkeys(reason for each in again for reason in each.reasons)
-        bench.report.set(recompiles=sum(each.graphs for each in again), recompile_reasons=len(reasons), changes_met=len(met))
-        metrics = [each.guard_count for each in get_compilation_metrics() if each.guard_count is not None]
-        bench.report.set(guards=sum(metrics) if metrics else None)
+                    met.append((name, compiled_by(step.call, bench.clock)))
+        again = [found for _, found in met if found.graphs]
+        reasons = {reason for found in again for reason in found.reasons}
+        bench.report.set(
+            recompiles=sum(found.graphs for found in again), recompile_reasons=len(reasons), changes_met=len(met), guards=guards()
+        )
         if again:
             bench.report.warn(Warn.RECOMPILED)
-        lines = ((each.change, each.graphs, each.seconds, " | ".join(each.reasons)) for each in met)
+        lines = ((name, found.graphs, found.seconds, " | ".join(found.reasons)) for name, found in met)
         write_table(bench.report.artifact("recompiles.csv"), COLUMNS, lines)
         return Status.PASS
 
@@ -79,7 +67,7 @@ class Recompiles:
 def _changes(subject: Subject, bench: Bench) -> Iterator[Change]:
     """In a fixed order; those that the workload does not have are left out."""
     mode = bench.cell.mode
-    usual = lambda: surroundings(mode)  # noqa: E731  # entered anew for every call
+    usual = functools.partial(surroundings, mode)
     yield Change(name="nothing", subject=subject, around=usual)
     with contextlib.suppress(Unsupported):
         for size in sizes_of(bench)[1:]:
@@ -105,18 +93,3 @@ def _other_layout(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
     turned: tuple[Any, ...] = pytree.tree_map_only(torch.Tensor, turn, inputs)
     return turned if changed else None
-
-
-def _call(name: str, call: Callable[[], object], bench: Bench) -> Met:
-    graphs, compilations = counters["stats"]["unique_graphs"], len(get_compilation_metrics())
-    began = time.perf_counter()
-    call()
-    bench.clock.synchronize()
-    seconds = time.perf_counter() - began
-    reasons = (getattr(each, "recompile_reason", None) for each in get_compilation_metrics()[compilations:])
-    return Met(
-        change=name,
-        graphs=counters["stats"]["unique_graphs"] - graphs,
-        seconds=seconds,
-        reasons=tuple(dict.fromkeys(one_line(str(reason)) for reason in reasons if reason)),
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import torch
+
 from harness.protocols import Bench, Subject, Unsupported
 from harness.workloads.loading import load_subject
 
@@ -18,6 +20,11 @@ def sizes_of(bench: Bench) -> tuple[int, ...]:
         raise Unsupported("the workload has no batch dimension: it has no other shapes\n  next: one that takes batch_size")
     others = bench.spec.batch_sizes or (own + 1, own // 2, 2 * own)
     return tuple(dict.fromkeys((own, *(size for size in others if size > 0))))
+
+
+def is_batch(tensor: torch.Tensor, size: int | None) -> bool:
+    """Whether its first dimension is the batch's: nobody says so, but that it is as long."""
+    return tensor.dim() > 0 and tensor.shape[0] == size
 
 
 def at_batch_size(bench: Bench, size: int) -> Subject:

@@ -73,7 +73,7 @@ def surroundings(mode: str) -> AbstractContextManager[object]:
     return nullcontext() if mode == "training" else torch.no_grad()
 
 
-def _autocast(precision: str, device: str) -> AbstractContextManager[object]:
+def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     return torch.autocast(device) if precision == "amp" else nullcontext()
 
 
@@ -122,7 +122,7 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
 
     def step() -> tuple[Outputs, torch.Tensor]:
         release()
-        with _autocast(precision, device):
+        with autocast(precision, device):
             outputs = function(*inputs)
             loss = loss_of(outputs)
         loss.backward()  # type: ignore[no-untyped-call]

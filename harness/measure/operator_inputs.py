@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.measure.operators import NO_WORK
+from harness.measure.operators import DispatchCount
 from harness.operator_file import OperatorCall
 
 Json = Any
@@ -31,23 +30,20 @@ class NeedsValues(Exception):
     """An operator has integers for arguments, and tensors without values cannot tell their range."""
 
 
-class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Counts operators by the form of their arguments, while it is entered."""
+class OperatorRecorder(DispatchCount[Form]):  # type: ignore[no-untyped-call]  # torch's
+    """By the form of their arguments."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts: Counter[Form] = Counter()
+        super().__init__()
         self.left_out: Counter[str] = Counter()
         """Operators whose arguments cannot be written down."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> object:
-        if func.namespace not in NO_WORK:
-            try:
-                # Before the call: an operator in place changes what it was given.
-                self.counts[str(func), encode_arguments(args, kwargs or {}), _alone(func, args)] += 1
-            except NotEncodable:
-                self.left_out[str(func)] += 1
-        return func(*args, **(kwargs or {}))
+    def key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Form | None:
+        try:
+            return str(func), encode_arguments(args, kwargs), _alone(func, args)
+        except NotEncodable:
+            self.left_out[str(func)] += 1
+            return None
 
     def operators(self) -> tuple[OperatorCall, ...]:
         """The most frequent first."""

@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Key = TypeVar("Key")
 
 NO_WORK = frozenset({"profiler"})
 """Namespaces of operators that only mark where something begins and ends."""
 
 
-class OperatorCount(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Counts by name what is dispatched while it is entered; what an operator calls itself is not seen."""
+class DispatchCount(TorchDispatchMode, Generic[Key]):  # type: ignore[no-untyped-call]  # torch's
+    """Counts by a key what is dispatched while it is entered; what an operator calls itself is not seen."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Key] = Counter()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
-    ) -> object:
-        if func.namespace not in NO_WORK:
-            self.counts[str(func)] += 1
+    def key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Key | None:
+        """Of a call that is about to be made: an operator in place changes what it was given. None: it does not count."""
+        raise NotImplementedError
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> object:
+        if func.namespace not in NO_WORK and (key := self.key(func, args, kwargs or {})) is not None:
+            self.counts[key] += 1
         return func(*args, **(kwargs or {}))
+
+
+class OperatorCount(DispatchCount[str]):  # type: ignore[no-untyped-call]  # torch's
+    """By name."""
+
+    def key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        return str(func)
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from harness import numerics
 from harness.cell import Numerics
 from harness.experiments.checking import share_tensors
-from harness.experiments.costs import _spared
+from harness.experiments.sparing import spared
 from harness.experiments.timing import BACKEND, EAGER, break_even_calls, warnings
 from harness.measure.sampling import Measurement
 from harness.protocols import Unsupported
@@ -106,7 +106,7 @@ def test_settings_that_change_results_are_those_that_were_asked_for() -> None:
 
 def test_a_cost_that_cannot_be_measured_takes_no_time_away(tmp_path: Path) -> None:
     said = Said(tmp_path)
-    with _spared("energy", said):
+    with spared("energy", said):
         raise RuntimeError("planted")
     assert said.warnings == [Warn.COSTS_INCOMPLETE]
     assert said.fields == {"reason": "energy could not be measured: RuntimeError: planted"}
