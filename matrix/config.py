@@ -311,6 +311,11 @@ class MarginRule(Rule):
     margin: Margin
 
 
+def _fewest_blocks(level: float) -> int:
+    """Without which no signed-rank test is significant at that level: ``2^-n <= level``."""
+    return math.ceil(-math.log2(level))
+
+
 class Gate(Model):
     """How two images are compared; see docs/gate.md."""
 
@@ -333,14 +338,14 @@ class Gate(Model):
 
     @model_validator(mode="after")
     def _blocks_suffice(self) -> Self:
-        least = math.ceil(-math.log2(self.alpha))
+        least = _fewest_blocks(self.alpha)
         if self.confirm < least:
             raise ValueError(
                 f"confirm ({self.confirm}) is below {least} blocks: with fewer nothing is slower or faster at alpha = {self.alpha}; "
                 "where several cells are flagged it takes more (Holm)"
             )
         # The bound by which a cell is equivalent is one at a third of the level (reports.gate.procedure).
-        fewest = math.ceil(-math.log2(self.alpha / 3))
+        fewest = _fewest_blocks(self.alpha / 3)
         if self.looks[-1] < fewest:
             raise ValueError(
                 f"looks {list(self.looks)} end before {fewest} blocks: with fewer nothing is equivalent at alpha = {self.alpha}"

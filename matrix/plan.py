@@ -183,7 +183,10 @@ def _by_one_backend(settings: Image, selection: Selection, experiment: str) -> t
 
 def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:
     """Of cells that are there, those that the command line asks for. Raises SelectionError where a pattern is wrong."""
-    only = {workload for name in selection.only for workload in _named_by(name)}
+    only: set[str] = set()
+    for name in selection.only:
+        of_file = _of_file(name)
+        only.update([name] if of_file is None else (workload for workload, _ in of_file))
     axes = dataclasses.replace(selection, batch_sizes=())
     asked = [
         cell
@@ -281,11 +284,8 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
         patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in settings.suites)
     found: dict[tuple[str, str | None], None] = {}
     for pattern in patterns:
-        if pattern.startswith(PATH_PREFIX):
-            found[user_workload(pattern)] = None
-            continue
-        if pattern.startswith(operator_file.PREFIX):
-            found.update(dict.fromkeys(recorded_operators(pattern)))
+        if (of_file := _of_file(pattern)) is not None:
+            found.update(dict.fromkeys(of_file))
             continue
         names = fnmatch.filter(catalog.workload_names(), pattern)
         if not names:
@@ -307,14 +307,11 @@ def user_workload(text: str) -> tuple[str, str]:
     return f"{PATH_SUITE}/{path.stem}:{parts[2]}", str(path)
 
 
-def _named_by(name: str) -> Iterator[str]:
-    """The workloads that one ``--only`` names."""
-    if name.startswith(PATH_PREFIX):
-        yield user_workload(name)[0]
-    elif name.startswith(operator_file.PREFIX):
-        yield from (workload for workload, _ in recorded_operators(name))
-    else:
-        yield name
+def _of_file(pattern: str) -> list[tuple[str, str]] | None:
+    """(workload, file) of those that a user's file has; None where the pattern names the harness' own."""
+    if pattern.startswith(PATH_PREFIX):
+        return [user_workload(pattern)]
+    return recorded_operators(pattern) if pattern.startswith(operator_file.PREFIX) else None
 
 
 def recorded_operators(text: str) -> list[tuple[str, str]]:

@@ -134,7 +134,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
             activation_checkpointing=how.activation_checkpointing,
             optimizer=how.optimizer,
             torch_config=tuple(sorted(how.torch_config.items())),
-            distributed=how.distributed or "",
+            distributed=how.distributed,
             ranks=how.ranks,
             gpu_memory_fraction=how.gpu_memory_fraction,
         ),

@@ -101,12 +101,13 @@ def _baselines(found: Found) -> str:
 
 
 def _determinism(found: Found) -> str:
-    named = {"eager_repeatable": "eager repeats", "backend_repeatable": "the backend repeats"}
-    batches = {
+    questions = {
+        "eager_repeatable": "eager repeats",
+        "backend_repeatable": "the backend repeats",
         "eager_batch_invariant": "eager keeps its bits in half a batch",
         "backend_batch_invariant": "the backend keeps its bits in half a batch",
     }
-    answers = {words: found.number(column) for column, words in {**named, **batches}.items()}
+    answers = {words: found.number(column) for column, words in questions.items()}
     return ", ".join(f"{words}: {'yes' if answer == 1 else 'no'}" for words, answer in answers.items() if answer is not None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 import shlex
@@ -32,6 +33,8 @@ class Line:
     arguments: str
     """Of ``nox -s bench-cpu --``; empty where there is nothing to run."""
     gave: str
+    source: str
+    """As the document has it."""
 
     def __str__(self) -> str:
         options = ", ".join(f"`{option}`" for option in self.options)
@@ -44,7 +47,13 @@ def lines_of(text: str) -> Iterator[Line]:
         cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
         if line.startswith("| `-") and len(cells) >= 3:
             options, here, arguments, gave = (*cells, "")[:4]
-            yield Line(options=tuple(re.findall(r"`(-[^`]*)`", options)), here=here, arguments=arguments.strip("`"), gave=gave.strip(" |"))
+            yield Line(
+                options=tuple(re.findall(r"`(-[^`]*)`", options)),
+                here=here,
+                arguments=arguments.strip("`"),
+                gave=gave.strip(" |"),
+                source=line,
+            )
 
 
 def run(line: Line, given: list[str], results: Path) -> str:
@@ -80,8 +89,7 @@ def main(arguments: list[str]) -> int:
             gave = run(line, arguments, Path(folder) / f"{index:03d}")
             failed += gave.startswith("exit code")
             print(f"{', '.join(line.options)}: {gave}", flush=True)
-            old = next(each for each in text.splitlines() if each.startswith("| " + ", ".join(f"`{option}`" for option in line.options)))
-            text = text.replace(old, str(Line(options=line.options, here=line.here, arguments=line.arguments, gave=gave)))
+            text = text.replace(line.source, str(dataclasses.replace(line, gave=gave)))
             DOCUMENT.write_text(text, encoding="utf-8")
     return 1 if failed else 0
 

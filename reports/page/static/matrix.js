@@ -3,7 +3,7 @@ import { axis, choices, columnBackend, columns, common, detail, entries, entryAt
 import { byId, element } from "./dom.js";
 import { EAGER, better, definitions, metrics } from "./matrix_columns.js";
 import { explain } from "./matrix_legend.js";
-import { count, known } from "./numbers.js";
+import { count, counted, known } from "./numbers.js";
 import { replace } from "./state.js";
 
 const LINE_FILTERS = ["suite", "mode", "precision", "shapes", "device"];
@@ -202,7 +202,7 @@ function filter() {
     if (fitting) kept.add(line);
   }
   leave(kept);
-  byId("matrix-count").textContent = `${kept.size === lineCount ? count(lineCount) : `${count(kept.size)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${chosen.length} ${chosen.length === 1 ? "column" : "columns"}${common() ? `, all ${common()}` : ""}`;
+  byId("matrix-count").textContent = `${kept.size === lineCount ? count(lineCount) : `${count(kept.size)} of ${count(lineCount)}`} ${lineCount === 1 ? "line" : "lines"}, ${counted(chosen.length, "column")}${common() ? `, all ${common()}` : ""}`;
 }
 
 /** The lines that are left. The library draws all anew for each filter that it is given, so that it is given none that changes nothing. */
