@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,24 @@ class Treatment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What is known of one cell beside its axes: facts about its workload, which suites keep as data (``suites/*.toml``)."""
+
+    batch_size: int | None = None
+    """In place of what its shapes name; a cell's own goes before it."""
+    tolerance: float | None = None
+    """Absolute and relative; None: the workload's own, or the precision's default."""
+    cosine: bool | None = None
+    """Results are compared by direction alone."""
+    optimizer: str | None = None
+    """Of training; that of the launch goes before it."""
+    nondeterministic: bool = False
+    """Two runs of eager differ, so no result can be told from a wrong one: only its form is compared."""
+    reason: str = ""
+    """Why they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """What one launch does: the content of ``cells.json``."""
 
@@ -136,6 +154,8 @@ class LaunchSpec:
     sampling: Sampling = Sampling()
     numerics: Numerics = Numerics()
     treatment: Treatment = Treatment()
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    """By the id of the cell, of those that have any."""
     threads: int | None = None
     """Threads inside an operator; None: torch's own choice, which is recorded."""
     pin_allocator: bool = True
@@ -181,6 +201,7 @@ class LaunchSpec:
         cells = tuple(cell_from_dict(cell) for cell in data.pop("cells"))
         sampling, numerics = Sampling(**data.pop("sampling")), Numerics(**data.pop("numerics"))
         listed: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("hot", "cold", "turns", "batch_sizes", "baselines")}
+        terms = {cell: Terms(**each) for cell, each in data.pop("terms").items()}
         treatment = data.pop("treatment")
         configured = tuple((name, value) for name, value in treatment.pop("torch_config"))
         return LaunchSpec(
@@ -188,6 +209,7 @@ class LaunchSpec:
             sampling=sampling,
             numerics=numerics,
             treatment=Treatment(torch_config=configured, **treatment),
+            terms=terms,
             **listed,
             **data,
         )

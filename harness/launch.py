@@ -29,7 +29,7 @@ from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
-from harness.records import Row, Sample, Status, Warn
+from harness.records import BY_FORM, Row, Sample, Status, Warn
 from harness.turns import BEGINNING, Place, Slices, Turns, connect
 
 CEILINGS = "ceilings.json"
@@ -177,7 +177,7 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
             caches.begin(own_caches, launch.first_caches)
         ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
         status, reason = outcome(journal, ended, spec.timeout_seconds)
-        if status == Status.PASS and _compiles_again(spec) and "compilation_latency" in journal.fields:
+        if status in Status.PASSED and _compiles_again(spec) and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
     except OSError as error:
         return row_of(
@@ -240,7 +240,7 @@ def _compile_again(index: int, cell: Cell, launch: Launch, own_caches: Path, fir
         fields["warm_compilation_seconds"] = max(0.0, whole - latency)
     first.fields.update(fields)
     status, reason = outcome(second, ended, launch.spec.timeout_seconds)
-    if status == Status.PASS:
+    if status in Status.PASSED:
         return ""
     first.warnings.append(Warn.WARM_COMPILE_FAILED.value)
     return f"in a second process, with the first one's compile caches: {status}: {reason}"
@@ -264,7 +264,8 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
     if journal.phase in COST_PHASES:
         # Checked and timed: what came after takes nothing of that away.
         journal.warnings.append(Warn.COSTS_INCOMPLETE.value)
-        return Status.PASS, f"the process ended {where}: {_end_of(ended, timeout_seconds)}"
+        passed = Status.PASS_DUE_TO_SKIP if journal.fields.get("compared_by") == BY_FORM else Status.PASS
+        return passed, f"the process ended {where}: {_end_of(ended, timeout_seconds)}"
     if ended.timed_out:
         return Status.TIMEOUT, f"{_end_of(ended, timeout_seconds)} {where}"
     if ended.out_of_memory:

@@ -68,6 +68,8 @@ class Subject:
     """Of an operator that was recorded: how often the workload called it that it is of."""
     tolerance: Tolerance | None = None
     """None: the precision's default."""
+    repeats: bool = True
+    """Whether two runs of eager agree. Of one that does not, nothing but the form of a result can be checked."""
     modes: tuple[str, ...] = ("inference", "training")
     precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
     wrap: Callable[[torch.nn.Module], torch.nn.Module] | None = None

@@ -15,6 +15,10 @@ REASON_LIMIT = 2000
 """Characters of a reason that a row keeps; the log has all of it."""
 
 
+BY_FORM = "form"
+"""In the column ``compared_by``: no two runs of eager agree, so values were not compared."""
+
+
 class Status:
     """What became of a cell. The ancestor's own words where it has one."""
 
@@ -27,12 +31,15 @@ class Status:
     OOM = "OOM"
     TIMEOUT = "timeout"
     PASS_DUE_TO_SKIP = "pass_due_to_skip"
+    """It ran, and its result was not compared, since two runs of eager differ, as a suite's data say of the workload."""
     UNSUPPORTED = "unsupported"
     FALLBACK = "fallback"
     """The backend ran elsewhere than it was asked to: on another provider, or not at all compiled. It has no times."""
     INFRA_ERROR = "infra_error"
     CRASH_PREFIX = "crash:"
 
+    PASSED = frozenset({PASS, PASS_DUE_TO_SKIP})
+    """Of what ran, and is right as far as it can be checked: it has times."""
     CLOSED = frozenset(
         {
             PASS,
@@ -344,7 +351,7 @@ class Row:
     tolerance: float | None = None
     """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
     compared_by: str = ""
-    """How the backend's results were compared with eager's: ``elements``, or ``cosine`` (direction)."""
+    """How the backend's results were compared with eager's: ``elements``, ``cosine`` (direction), or ``form`` (shapes and types alone)."""
     minified: str = ""
     """The small program that shows what is wrong, where one was asked for."""
     flops: int | None = None

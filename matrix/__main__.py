@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from images.errors import UserError
-from matrix.config import load_matrix
+from matrix.config import SUITES, load_matrix
 from matrix.errors import INCOMPLETE, INTERRUPTED
 from matrix.interrupts import end_with_parent, interruptible
 from matrix.options import make_parser
@@ -46,7 +46,7 @@ def _verb(options: argparse.Namespace) -> int:
         from matrix.doctor import examine
 
         return examine(options.config, SOURCE)
-    matrix = load_matrix(options.config)
+    matrix = load_matrix(options.config, SOURCE / SUITES)
     if options.verb == "image":
         from matrix.bench import build_image
 

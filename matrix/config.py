@@ -6,6 +6,7 @@ import fnmatch
 import itertools
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,8 @@ from matrix.gpus import parse_gpus
 from matrix.toml_files import check, decode, read_source
 
 FILE_NAME = "matrix.toml"
+SUITES = "suites"
+"""The folder of what is known of workloads, beside images/."""
 PATH_PREFIX = f"{PATH_SUITE}:"
 
 LARGEST_SEED = 2**32 - 1
@@ -259,6 +262,7 @@ class Rule(Model):
     mode: tuple[Mode, ...] = ()
     precision: tuple[Precision, ...] = ()
     shapes: tuple[Shapes, ...] = ()
+    device: tuple[Device, ...] = ()
 
     @field_validator("image")
     @classmethod
@@ -268,6 +272,25 @@ class Rule(Model):
             if image not in known:
                 raise ValueError(f"unknown image {image!r}{nearest(image, known)}")
         return images
+
+
+class Mark(Rule):
+    """What is known of workloads: why they are not run, or how their results are judged. The last mark that says a thing counts."""
+
+    source: str = Field(default="", description="where the fact is from")
+    skip: bool | None = Field(default=None, description="not run, unless --no-skip is given")
+    slow: bool | None = Field(default=None, description="not run with --fast")
+    nondeterministic: bool | None = Field(default=None, description="two runs of eager differ: values of results are not compared")
+    tolerance: float | None = Field(default=None, gt=0, le=1, description="absolute and relative, in place of the precision's")
+    cosine: bool | None = Field(default=None, description="results are compared by direction alone")
+    optimizer: Literal["sgd", "adam"] | None = Field(default=None, description="of training")
+    batch_size: BatchSize | None = Field(default=None, description="in place of what the shapes name")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set - set(Rule.model_fields) - {"source"}:
+            raise ValueError("the mark says nothing: skip, slow, nondeterministic, tolerance, cosine, optimizer or batch_size")
+        return self
 
 
 class Margin(Model):
@@ -371,11 +394,29 @@ class Matrix(Model):
     axes: Axes = Axes()
     include: tuple[Rule, ...] = Field(default=(), description="cells beside the product of the axes")
     exclude: tuple[Rule, ...] = Field(default=(), description="cells that are not run")
+    mark: tuple[Mark, ...] = Field(default=(), description="what is known of workloads, after what suites/*.toml say")
 
 
-def load_matrix(path: Path) -> Matrix:
-    """Read and check matrix.toml. ConfigError has a line ``FILE:LINE: path: what is wrong`` for each mistake."""
-    return parse_matrix(read_source(path), path.name)
+class SuiteFile(Model):
+    """A file of marks: ``suites/SUITE.toml``."""
+
+    mark: tuple[Mark, ...] = ()
+
+
+def load_matrix(path: Path, suites: Path | None = None) -> Matrix:
+    """Read and check matrix.toml, and the files of marks in the folder ``suites``.
+
+    ConfigError has a line ``FILE:LINE: path: what is wrong`` for each mistake.
+    """
+    matrix = parse_matrix(read_source(path), path.name)
+    files = sorted(suites.glob("*.toml")) if suites is not None else []
+    known = tuple(mark for file in files for mark in parse_marks(read_source(file), f"suites/{file.name}", matrix.images))
+    return matrix.model_copy(update={"mark": (*known, *matrix.mark)})
+
+
+def parse_marks(source: str, name: str, images: Iterable[str]) -> tuple[Mark, ...]:
+    """Of one file. images: names that matrix.toml has. Pure."""
+    return check(SuiteFile, decode(source, name), source=source, name=name, context={"images": tuple(images)}).mark
 
 
 def parse_matrix(source: str, name: str = FILE_NAME) -> Matrix:

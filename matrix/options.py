@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from harness import catalog
 from harness.choice import Value, parse_value
+from matrix.batch_sizes import read_batch_sizes
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_experiment, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
@@ -112,6 +113,14 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
     )
     what.add_argument("--batch-size", action="append", default=[], type=_positive, help="instead of what the shapes name (repeatable)")
+    what.add_argument(
+        "--batch-size-file",
+        type=Path,
+        metavar="FILE",
+        help="sizes that fit, where none is asked for: a run of --experiment largest-batch, or lines NAME,SIZE",
+    )
+    what.add_argument("--no-skip", action="store_true", help="run what suites/*.toml skip, too")
+    what.add_argument("--fast", action="store_true", help="leave out what suites/*.toml call slow")
     what.add_argument("--seed", type=_seed, help="of inputs and of the order of launches")
 
 
@@ -237,6 +246,9 @@ def selection_of(options: argparse.Namespace) -> Selection:
         precisions=tuple(options.precision),
         shapes=tuple(options.shapes),
         batch_sizes=tuple(options.batch_size),
+        found_batch_sizes=() if options.batch_size_file is None else read_batch_sizes(options.batch_size_file),
+        no_skip=options.no_skip,
+        fast=options.fast,
         launches=options.launches,
         seed=options.seed,
     )

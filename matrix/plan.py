@@ -14,8 +14,10 @@ from pathlib import Path
 from harness import catalog, operator_file
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
-from matrix.config import PATH_PREFIX, Image, MarginRule, Matrix, Rule
+from matrix.batch_sizes import FoundBatchSize, with_batch_size
+from matrix.config import PATH_PREFIX, Image, Matrix
 from matrix.errors import SelectionError
+from matrix.rules import is_named, is_of, left_out, matches
 
 DOCKER_PREFIX = "docker://"
 
@@ -38,6 +40,12 @@ class Selection:
     precisions: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = ()
+    found_batch_sizes: tuple[FoundBatchSize, ...] = ()
+    """For cells that no batch size is asked for."""
+    no_skip: bool = False
+    """Run what marks skip, too."""
+    fast: bool = False
+    """Leave out what marks call slow."""
     launches: int | None = None
     seed: int | None = None
 
@@ -151,7 +159,7 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     if matrix.run.experiment != catalog.PERFORMANCE:
         # What an image costs is no matter of how a workload runs.
         product = [cell for cell in product if not _is_of_image(cell.workload)]
-    found = dict.fromkeys(product)
+    found = dict.fromkeys(with_batch_size(cell, selection.found_batch_sizes) for cell in product)
     _require_one_meaning(found)
     known = {cell.workload for cell in found}
     for name in selection.exclude_exact:
@@ -161,6 +169,8 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     kept: list[Cell] = []
     for cell in found:
         reason = next((rule.reason for rule in matrix.exclude if matches(rule, image.name, cell)), None)
+        if reason is None:
+            reason = left_out(matrix.mark, image.name, cell, no_skip=selection.no_skip, fast=selection.fast)
         if reason is not None:
             excluded.append(Excluded(image=image.label, cell=cell.id, reason=reason))
         else:
@@ -223,7 +233,7 @@ def _included(matrix: Matrix, image: PlannedImage, settings: Image, selection: S
         if rule.image and image.name not in rule.image:
             continue
         for workload, path in _workloads(matrix, settings, selection):
-            if _is_of_image(workload) or (rule.workload and not _named(workload, rule.workload)):
+            if _is_of_image(workload) or (rule.workload and not is_named(workload, rule.workload)):
                 continue
             found = _combined(
                 workload,
@@ -270,7 +280,7 @@ def _chosen(cell: Cell, selection: Selection) -> bool:
         (not selection.modes or cell.mode in selection.modes)
         and (not selection.precisions or cell.precision in selection.precisions)
         and (not selection.shapes or cell.shapes in selection.shapes)
-        and (not selection.backends or _is_of(cell, selection.backends))
+        and (not selection.backends or is_of(cell, selection.backends))
         and not selection.batch_sizes
     )
 
@@ -335,28 +345,8 @@ def _require_one_meaning(cells: Iterable[Cell]) -> None:
         meanings[cell.id] = cell
 
 
-def matches(rule: Rule | MarginRule, image: str, cell: Cell) -> bool:
-    """Whether a rule is about this cell of this image (its name in the configuration)."""
-    return (
-        (not rule.image or image in rule.image)
-        and (not rule.workload or _named(cell.workload, rule.workload))
-        and (not rule.backend or _is_of(cell, rule.backend))
-        and (not rule.mode or cell.mode in rule.mode)
-        and (not rule.precision or cell.precision in rule.precision)
-        and (not rule.shapes or cell.shapes in rule.shapes)
-    )
-
-
 def _is_of_image(workload: str) -> bool:
     return workload.partition("/")[0] == catalog.IMAGE_SUITE
-
-
-def _is_of(cell: Cell, backends: Iterable[str]) -> bool:
-    return any(parse_choice(backend).matches(cell.backend, cell.options) for backend in backends)
-
-
-def _named(workload: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(workload, pattern) for pattern in patterns)
 
 
 def _narrow(cells: list[Cell], selection: Selection) -> list[Cell]:

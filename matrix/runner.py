@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Treatment
+from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Terms, Treatment
 from harness.output import RUNNING, row_of
 from harness.records import Status
 from matrix.config import Image, Matrix
 from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
 from matrix.plan import Launch, Plan, PlannedImage
+from matrix.rules import terms_of
 from matrix.store import Run
 
 Say = Callable[[str], None]
@@ -138,6 +139,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
             ranks=how.ranks,
             gpu_memory_fraction=how.gpu_memory_fraction,
         ),
+        terms={cell.id: terms for cell in cells if (terms := terms_of(settings.matrix.mark, launch.image.name, cell)) != Terms()},
         pin_allocator=how.pin_allocator,
         warm_compile=how.warm_compile,
         minify=how.minify,

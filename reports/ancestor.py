@@ -133,7 +133,7 @@ def _untimed(accuracy: pd.DataFrame, timed: Set[Name]) -> pd.DataFrame:
     places: dict[Name, int] = {}
     for place, (*key, status) in enumerate(accuracy[[*JOINED_BY, "status"]].itertuples(index=False, name=None)):
         # Of several, what went wrong.
-        if (name := (key[0], key[1])) not in timed and (name not in places or status != Status.PASS):
+        if (name := (key[0], key[1])) not in timed and (name not in places or status not in Status.PASSED):
             places[name] = place
     found = accuracy.iloc[list(places.values())].copy()
     found["cell"] = [f"{name} {dev}" for name, dev in places]
@@ -148,13 +148,13 @@ def _together(timed: Said, checked: Sequence[Said]) -> tuple[str, str]:
     """(status, reason) of a row of the performance file, and of the rows of its name in the accuracy file."""
     if not checked:
         # Nobody has looked at its result: the ancestor's own summary does not count it as passed either.
-        if timed.status == Status.PASS:
+        if timed.status in Status.PASSED:
             return Status.PASS_DUE_TO_SKIP, "the accuracy file has no row of it: its result was not checked"
         return timed.status, timed.reason
     same = [each for each in checked if each.batch_size == timed.batch_size] or checked
     # Of several, what went wrong.
-    of_it = next((each for each in same if each.status != Status.PASS), same[0])
-    if of_it.status == Status.PASS and timed.status != Status.PASS:
+    of_it = next((each for each in same if each.status not in Status.PASSED), same[0])
+    if of_it.status in Status.PASSED and timed.status not in Status.PASSED:
         return timed.status, f"its result is right, but {timed.reason}"
     differ = _known(of_it.batch_size) and _known(timed.batch_size) and of_it.batch_size != timed.batch_size
     note = f"checked with a batch size of {of_it.batch_size:g}, timed with {timed.batch_size:g}" if differ else ""

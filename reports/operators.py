@@ -49,7 +49,7 @@ def weighted(rows: pd.DataFrame) -> list[Weighted]:
     mine = rows[rows["suite"] == operator_file.SUITE]
     found = []
     for (image, backend), group in mine.groupby(["image", "backend"], sort=False):
-        passed = group[group["status"] == Status.PASS]
+        passed = group[group["status"].isin(Status.PASSED)]
         each = passed.groupby("name", sort=False).agg(
             calls=("recorded_calls", "first"),
             eager_host=("eager_latency_seconds", "median"),

@@ -13,11 +13,11 @@ import torch
 from torch.utils import _pytree as pytree
 
 from harness import numerics
-from harness.cell import Cell
+from harness.cell import Cell, Terms
 from harness.experiments.steps import Step, as_it_is, make_step, results
-from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_groups, default_tolerance, relative_error
+from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_forms, compare_groups, default_tolerance, relative_error
 from harness.protocols import Backend, Bench, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
-from harness.records import Status, Warn
+from harness.records import BY_FORM, Status, Warn
 from harness.workloads.subjects import cast_floating
 
 IMPLAUSIBLE_ERROR = 0.3
@@ -38,6 +38,7 @@ class Checked:
     evidence: Evidence
     prepare_seconds: float
     first_call_seconds: float
+    status: str
 
 
 def report_subject(bench: Bench) -> None:
@@ -52,10 +53,13 @@ def check(bench: Bench) -> Checked | str:
     """Eager twice, float64, the backend: what may be timed, or the status of what may not."""
     cell, seed, subject, backend, report = bench.cell, bench.spec.seed, bench.subject, bench.backend, bench.report
     tolerance = backend.tolerance or tolerance_of(subject, cell)
-    report.set(
-        tolerance=1 - COSINE_LIMIT if tolerance.cosine else tolerance.absolute_and_relative,
-        compared_by="cosine" if tolerance.cosine else "elements",
-    )
+    if subject.repeats:
+        report.set(
+            tolerance=1 - COSINE_LIMIT if tolerance.cosine else tolerance.absolute_and_relative,
+            compared_by="cosine" if tolerance.cosine else "elements",
+        )
+    else:
+        report.set(compared_by=BY_FORM, reason=bench.spec.terms.get(cell.id, Terms()).reason)
 
     report.phase("eager")
     pristine = copy_of(subject)
@@ -65,7 +69,7 @@ def check(bench: Bench) -> Checked | str:
         raise Unsupported("the workload returns no tensor: there is nothing to compare, and so nothing that could be right")
     second = seeded(step_of(copy_of(pristine), cell), seed, cell.device)
     repeated = compare_groups(first, second, None, tolerance_of(subject, cell))
-    if not repeated.same:
+    if subject.repeats and not repeated.same:
         report.set(reason=f"two runs of eager differ: {repeated.reason}")
         return Status.EAGER_TWO_RUNS_DIFFER
     del second
@@ -88,7 +92,7 @@ def check(bench: Bench) -> Checked | str:
 
     report.phase("check")
     report.set(eager_error=_error(first, reference), backend_error=_error(first_call.results, reference))
-    checked = compare_calls(first, first_call, reference, tolerance)
+    checked = compare_calls(first, first_call, reference, tolerance if subject.repeats else None)
     if not checked.same:
         report.set(reason=checked.reason)
         return Status.FAIL_ACCURACY
@@ -110,19 +114,29 @@ def check(bench: Bench) -> Checked | str:
         evidence=evidence,
         prepare_seconds=first_call.prepare_seconds,
         first_call_seconds=first_call.seconds,
+        status=passed(subject),
     )
+
+
+def passed(subject: Subject) -> str:
+    """The status of a result with which nothing is wrong that can be checked."""
+    return Status.PASS if subject.repeats else Status.PASS_DUE_TO_SKIP
 
 
 def tolerance_of(subject: Subject, cell: Cell) -> Tolerance:
     return subject.tolerance or default_tolerance(cell.mode, cell.precision)
 
 
-def compare_calls(eager: Results, first: FirstCall, reference: Results | None, tolerance: Tolerance) -> Comparison:
-    """The backend's first call, and the one from which on it runs what is timed."""
-    found = compare_groups(eager, first.results, reference, tolerance)
+def compare_calls(eager: Results, first: FirstCall, reference: Results | None, tolerance: Tolerance | None) -> Comparison:
+    """The backend's first call, and the one from which on it runs what is timed. tolerance: None compares nothing but form."""
+
+    def compared(found: Results) -> Comparison:
+        return compare_forms(eager, found) if tolerance is None else compare_groups(eager, found, reference, tolerance)
+
+    found = compared(first.results)
     if not found.same or first.final_results is None:
         return found
-    final = compare_groups(eager, first.final_results, reference, tolerance)
+    final = compared(first.final_results)
     return final if final.same else Comparison(same=False, reason=f"not the first call, but a later one: {final.reason}")
 
 

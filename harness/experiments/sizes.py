@@ -32,7 +32,7 @@ def at_batch_size(bench: Bench, size: int) -> Subject:
 
     Raises Unsupported where the model itself depends on it, and what loading raises.
     """
-    loaded = load_subject(dataclasses.replace(bench.cell, batch_size=size), bench.spec)
+    loaded = load_subject(bench.cell, bench.spec, batch_size=size)
     ours, theirs = ({name: value.shape for name, value in model.state_dict().items()} for model in (bench.subject.model, loaded.model))
     if ours != theirs:
         changed = next(name for name in (*ours, *theirs) if ours.get(name) != theirs.get(name))

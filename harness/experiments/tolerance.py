@@ -59,7 +59,7 @@ class PrecisionErrors:
             if precision != cell.precision:
                 report.phase(precision)
                 try:
-                    found += errors(precision, _results(dataclasses.replace(cell, precision=precision), spec), exact)
+                    found += errors(precision, _results(cell, spec, precision), exact)
                 except Unsupported as error:
                     failures[precision] = Status.UNSUPPORTED, str(error)
                 except Exception as error:  # noqa: BLE001  # whatever a workload raises in another precision than it was written for
@@ -71,15 +71,16 @@ class PrecisionErrors:
         return Status.PASS
 
 
-def _results(cell: Cell, spec: LaunchSpec) -> Results:
-    return seeded(step_of(load_subject(cell, spec), cell), spec.seed, cell.device)
+def _results(cell: Cell, spec: LaunchSpec, precision: str) -> Results:
+    subject = load_subject(cell, spec, precision=precision)
+    return seeded(step_of(subject, dataclasses.replace(cell, precision=precision)), spec.seed, cell.device)
 
 
 def _exact(subject: Subject, cell: Cell, spec: LaunchSpec, report: Report) -> Results:
     """In float64. Of float32's weights and inputs, which every other precision's are rounded from; of the cell's own where there are none."""
     finest = dataclasses.replace(cell, precision="float32")
     try:
-        loaded = subject if cell.precision == finest.precision else load_subject(finest, spec)
+        loaded = subject if cell.precision == finest.precision else load_subject(cell, spec, precision=finest.precision)
     except Unsupported:
         loaded, finest = subject, cell
     exact = reference_of(loaded, seeded(step_of(copy_of(loaded), finest), spec.seed, cell.device), finest, spec.seed, report)

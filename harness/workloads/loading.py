@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import cast
 
 from harness import catalog, operator_file
-from harness.cell import PATH_SUITE, Cell, LaunchSpec
+from harness.cell import PATH_SUITE, Cell, LaunchSpec, Terms
+from harness.measure.accuracy import default_tolerance
 from harness.protocols import Subject, Unsupported, Workload
 from harness.workloads.recorded import Recorded
 from harness.workloads.treatment import treated
@@ -30,14 +32,32 @@ def workload_of(cell: Cell) -> Workload:
         raise Unsupported(f"the harness has no workload {cell.workload!r}") from None
 
 
-def load_subject(cell: Cell, spec: LaunchSpec) -> Subject:
-    """As the cell asks for it and the launch treats it; what ``Workload.load`` raises."""
+def load_subject(cell: Cell, spec: LaunchSpec, *, precision: str | None = None, batch_size: int | None = None) -> Subject:
+    """As the cell asks for it, by its terms, and as the launch treats it; what ``Workload.load`` raises.
+
+    precision, batch_size: in place of the cell's own.
+    """
+    terms = spec.terms.get(cell.id, Terms())
     loaded = workload_of(cell).load(
         device=cell.device,
-        precision=cell.precision,
+        precision=precision or cell.precision,
         mode=cell.mode,
         shapes=cell.shapes,
-        batch_size=cell.batch_size,
+        batch_size=batch_size or cell.batch_size or terms.batch_size,
         seed=spec.seed,
     )
-    return treated(loaded, spec.treatment)
+    return treated(_by_terms(loaded, terms, cell), spec.treatment)
+
+
+def _by_terms(subject: Subject, terms: Terms, cell: Cell) -> Subject:
+    tolerance = subject.tolerance
+    if terms.tolerance is not None or terms.cosine is not None:
+        usual = tolerance or default_tolerance(cell.mode, cell.precision)
+        tolerance = dataclasses.replace(
+            usual,
+            absolute_and_relative=usual.absolute_and_relative if terms.tolerance is None else terms.tolerance,
+            cosine=usual.cosine if terms.cosine is None else terms.cosine,
+        )
+    return dataclasses.replace(
+        subject, tolerance=tolerance, optimizer=terms.optimizer or subject.optimizer, repeats=subject.repeats and not terms.nondeterministic
+    )

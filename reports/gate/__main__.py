@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from images.errors import UserError
-from matrix.config import load_matrix
+from matrix.config import SUITES, load_matrix
 from matrix.errors import INCOMPLETE, INTERRUPTED, RunBusy, RunNotFound
 from matrix.interrupts import end_with_parent, interruptible
 from reports.gate.command import gate
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         with interruptible():
             if options.end_with_parent:
                 end_with_parent()
-            return gate(options, load_matrix(options.config), SOURCE, dict(os.environ), budget)
+            return gate(options, load_matrix(options.config, SOURCE / SUITES), SOURCE, dict(os.environ), budget)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return exit_code_of(error)

@@ -65,12 +65,12 @@ def judge_again(metric: str, candidate: CellReport, now: CellReport) -> Trial:
     where the candidate is only slow, says nothing of the candidate.
     """
     finding = next((finding for finding in now.findings if finding.metric == metric), None)
-    both_pass = (now.baseline_status, now.candidate_status) == (Status.PASS, Status.PASS)
+    both_pass = {now.baseline_status, now.candidate_status} <= Status.PASSED
     if finding is None:
         # Without a failure, or a fallback, there is no finding on it.
         return Trial.GOOD if both_pass and metric in ("status", "fallback") else Trial.UNDECIDED
     if finding.verdict == Verdict.REGRESSED:
         return Trial.BAD if metric != "status" or now.candidate_status == candidate.candidate_status else Trial.UNDECIDED
-    if finding.verdict == Verdict.INCONCLUSIVE or (metric == "status" and now.candidate_status != Status.PASS):
+    if finding.verdict == Verdict.INCONCLUSIVE or (metric == "status" and now.candidate_status not in Status.PASSED):
         return Trial.UNDECIDED
     return Trial.GOOD

@@ -62,7 +62,7 @@ def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], cl
         counting.append(tuple(row for row, unseen in zip(rows, void, strict=True) if row is not None and (not unseen or tells_status(row))))
         passing.append(
             tuple(
-                row if row is not None and not unseen and row.status == Status.PASS else None
+                row if row is not None and not unseen and row.status in Status.PASSED else None
                 for row, unseen in zip(rows, void, strict=True)
             )
         )

@@ -26,11 +26,11 @@ from harness.cell import Cell
 from harness.choice import nearest
 from harness.records import Status
 from matrix.config import Model, NotEmpty, Rule
-from matrix.plan import matches
+from matrix.rules import matches
 from matrix.toml_files import check, decode, read_source
 
-NOT_FAILURES = frozenset({Status.PASS, Status.INFRA_ERROR})
-"""Nobody may expect these: the first is none, and the second says nothing of the image."""
+NOT_FAILURES = Status.PASSED | {Status.INFRA_ERROR}
+"""Nobody may expect these: they are none, or say nothing of the image."""
 FAILURES = tuple(sorted(Status.CLOSED - NOT_FAILURES))
 ANY_CRASH = Status.crash("*")
 
@@ -97,12 +97,12 @@ def judge(expected: Sequence[Expected], cell: Cell, image: str, status: str, tod
     An entry that still holds goes before one that has expired. A passing cell is told of either: both can go.
     """
     about = [entry for entry in expected if matches(entry, image, cell)]
-    if status != Status.PASS:
+    if status not in Status.PASSED:
         about = [entry for entry in about if _names(entry, status)]
     if not about:
         return Judgement(standing=Standing.NONE)
     entry = max(about, key=lambda entry: entry.expires)
-    if status == Status.PASS:
+    if status in Status.PASSED:
         standing = Standing.UNEXPECTED_PASS
     else:
         standing = Standing.EXCUSED if today <= entry.expires else Standing.EXPIRED

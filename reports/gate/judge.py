@@ -140,7 +140,7 @@ def _findings(setup: GateSetup, evidence: Evidence, latencies: Sequence[Finding]
 
 def _is_settled(status: Finding, candidate: str) -> bool:
     """Whether what became of a cell says all that there is to say: numbers of what fails are none."""
-    broken = status.verdict == Verdict.EQUIVALENT and candidate != Status.PASS
+    broken = status.verdict == Verdict.EQUIVALENT and candidate not in Status.PASSED
     return broken or status.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
 
 

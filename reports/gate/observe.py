@@ -101,7 +101,7 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
             continue
         assert one is not None  # else it is void
         assert other is not None
-        baseline_failed[index], candidate_failed[index] = one.status != Status.PASS, other.status != Status.PASS
+        baseline_failed[index], candidate_failed[index] = one.status not in Status.PASSED, other.status not in Status.PASSED
         before, after = latency(one, clock), latency(other, clock)
         if not baseline_failed[index] and not candidate_failed[index] and before and after:
             differences[index] = math.log(after) - math.log(before)
@@ -157,7 +157,7 @@ def _float(word: str) -> float:
 
 def reason_apart(one: AnyRow | None, other: AnyRow | None) -> str:
     """Why rows of launches that were to take turns do not compare; empty where they do, and where no turns were taken."""
-    passed = [row for row in (one, other) if row is not None and row.status == Status.PASS]
+    passed = [row for row in (one, other) if row is not None and row.status in Status.PASSED]
     slices = [row.backend_slice_seconds for row in passed]
     if len(passed) < 2 or not any(slices) or (all(slices) and passed[0].attempt == passed[1].attempt):
         return ""
@@ -193,7 +193,7 @@ def tells_status(void: AnyRow) -> bool:
 
 def clock_of(rows: Sequence[AnyRow]) -> str:
     """Device time where all rows that pass have it, else host time: never mixed in one cell."""
-    passed = [row for row in rows if row.status == Status.PASS]
+    passed = [row for row in rows if row.status in Status.PASSED]
     return DEVICE if passed and all(row.backend_device_seconds is not None for row in passed) else HOST
 
 

@@ -101,7 +101,7 @@ def _clocks(known: Mapping[str, str], cells: Sequence[str], wanted: Booleans, bl
     for cell, asked in zip(cells, wanted, strict=True):
         if not asked or cell in found:
             continue
-        rows = [row for row in (block.baseline.get(cell), block.candidate.get(cell)) if row is not None and row.status == Status.PASS]
+        rows = [row for row in (block.baseline.get(cell), block.candidate.get(cell)) if row is not None and row.status in Status.PASSED]
         if len(rows) == 2:
             found[cell] = clock_of(rows)
     return found

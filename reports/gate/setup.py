@@ -13,7 +13,8 @@ from harness import catalog
 from harness.cell import Cell
 from matrix.config import BLOCKING, Gate, Margin, Margins, Matrix
 from matrix.errors import SelectionError
-from matrix.plan import Excluded, PlannedImage, Selection, cells_of, matches, partitioned, selected
+from matrix.plan import Excluded, PlannedImage, Selection, cells_of, partitioned, selected
+from matrix.rules import matches
 from reports.gate.observe import Limits
 from reports.gate.procedure import Procedure
 from reports.gate.rows import AnyRow

@@ -21,11 +21,11 @@ FEWEST_FAILURES = 2
 
 
 def status_of(rows: Sequence[AnyRow]) -> str:
-    """The worst there was: the most frequent failure, ``pass`` where there is none; empty without rows."""
-    failed = Counter(row.status for row in rows if row.status != Status.PASS)
+    """The worst there was: the most frequent failure, else how they passed; empty without rows."""
+    failed = Counter(row.status for row in rows if row.status not in Status.PASSED)
     if failed:
         return failed.most_common(1)[0][0]
-    return Status.PASS if rows else ""
+    return rows[0].status if rows else ""
 
 
 def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> Finding | None:
@@ -39,7 +39,7 @@ def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> Fin
     was, now = status_of(baseline), status_of(candidate)
     before, after = _failures(baseline), _failures(candidate)
     match often:
-        case Often.NEVER, Often.SOMETIMES if sum(row.status != Status.PASS for row in candidate) < FEWEST_FAILURES:
+        case Often.NEVER, Often.SOMETIMES if sum(row.status not in Status.PASSED for row in candidate) < FEWEST_FAILURES:
             verdict, reason = Verdict.INCONCLUSIVE, f"flaky: failed {after}, the baseline in none"
         case Often.NEVER, _:
             verdict, reason = Verdict.REGRESSED, f"the baseline passes, the candidate failed {after}"
@@ -55,8 +55,8 @@ def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> Fin
             verdict, reason = Verdict.REGRESSED, f"failed {after}, the baseline {before} ({was})"
         case _:
             verdict, reason = Verdict.INCONCLUSIVE, f"failed {after}, the baseline {before} ({was})"
-    why = next((row.reason for row in candidate if row.status == now and row.reason and now != Status.PASS), "")
-    return _finding(verdict, ": ".join(part for part in (reason, now if now != Status.PASS else "", why) if part))
+    why = next((row.reason for row in candidate if row.status == now and row.reason and now not in Status.PASSED), "")
+    return _finding(verdict, ": ".join(part for part in (reason, now if now not in Status.PASSED else "", why) if part))
 
 
 class Often(enum.Enum):
@@ -68,13 +68,13 @@ class Often(enum.Enum):
 
 
 def _how_often(rows: Sequence[AnyRow]) -> Often:
-    failed = sum(row.status != Status.PASS for row in rows)
+    failed = sum(row.status not in Status.PASSED for row in rows)
     return Often.NEVER if not failed else Often.ALWAYS if failed == len(rows) else Often.SOMETIMES
 
 
 def _failures(rows: Sequence[AnyRow]) -> str:
     """As "2 of 7 launches"."""
-    return f"{sum(row.status != Status.PASS for row in rows)} of {counted(len(rows), 'launch', 'launches')}"
+    return f"{sum(row.status not in Status.PASSED for row in rows)} of {counted(len(rows), 'launch', 'launches')}"
 
 
 def judge_fallback(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) -> Finding | None:

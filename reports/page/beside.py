@@ -82,7 +82,9 @@ def beside(
         report = CellReport(
             cell=layout.cells[one],
             verdict=Verdict.INCONCLUSIVE,
-            findings=(_status_finding(was, now, _reason(entries, other)),) if was != Status.PASS or now != Status.PASS else (finding,),
+            findings=(_status_finding(was, now, _reason(entries, other)),)
+            if was not in Status.PASSED or now not in Status.PASSED
+            else (finding,),
             baseline_status=was,
             candidate_status=now,
             noise_floor=number(floors[place]),
@@ -185,7 +187,7 @@ def _sentence(ratio: float | None, bounds: Sequence[float | None], launches: int
 
 
 def _status_finding(was: str, now: str, reason: str) -> Finding:
-    parts = [f"baseline {was}, candidate {now}", reason if now != Status.PASS else ""]
+    parts = [f"baseline {was}, candidate {now}", reason if now not in Status.PASSED else ""]
     return Finding(metric="status", verdict=Verdict.INCONCLUSIVE, blocks_release=True, reason=wording.joined(parts, ": "))
 
 
@@ -194,9 +196,9 @@ def _reason(entries: Entries, entry: int) -> str:
 
 
 def _status_lean(was: str, now: str) -> str:
-    if (was == Status.PASS) == (now == Status.PASS):
+    if (was in Status.PASSED) == (now in Status.PASSED):
         return ""
-    return PASSES if now == Status.PASS else FAILS
+    return PASSES if now in Status.PASSED else FAILS
 
 
 def _time_lean(finding: Finding) -> str:

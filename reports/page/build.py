@@ -141,7 +141,7 @@ def _comparisons(
 
 def _failures(layout: Layout, entries: Entries) -> tuple[Failure, ...]:
     statuses, reasons = entries.status, entries.reason
-    bad = np.array([word != Status.PASS for word in statuses.words], dtype=bool)
+    bad = np.array([word not in Status.PASSED for word in statuses.words], dtype=bool)
     places = np.flatnonzero(bad[statuses.codes]).tolist() if len(statuses.codes) else []
     return tuple(
         Failure(

@@ -74,7 +74,7 @@ def collect(loaded: Loaded) -> Collected:
 
 def _log_tails(loaded: Loaded) -> dict[tuple[str, str], str]:
     table = loaded.table
-    failed = table[(table["status"] != Status.PASS) & (table["log"] != "")]
+    failed = table[~table["status"].isin(Status.PASSED) & (table["log"] != "")]
     folders = {source.name: source for source in loaded.sources}
     found: dict[tuple[str, str], str] = {}
     room = LOG_TAILS_BYTES

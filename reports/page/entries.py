@@ -62,7 +62,7 @@ def voids_of(layout: Layout, source_names: tuple[str, ...], gates: Mapping[tuple
 def counting_rows(layout: Layout, voids: Words) -> Booleans:
     """Rows whose numbers count: those that pass, and are not void where the cell has any such."""
     table = layout.table
-    passed = np.asarray(table["status"] == Status.PASS, dtype=bool)
+    passed = np.asarray(table["status"].isin(Status.PASSED), dtype=bool)
     void = np.array([bool(word) for word in voids.words], dtype=bool)[voids.codes] if len(voids.codes) else np.zeros(0, dtype=bool)
     good = passed & ~void
     some = np.bincount(table[ENTRY][good].to_numpy(dtype=np.int64), minlength=len(layout.entry_line)) > 0
@@ -74,7 +74,7 @@ def make_entries(layout: Layout, counting: Booleans) -> Entries:
     """counting: rows whose numbers count; shape (rows,)."""
     table, count = layout.table, len(layout.entry_line)
     entry = table[ENTRY].to_numpy(dtype=np.int64)
-    passed = np.asarray(table["status"] == Status.PASS, dtype=bool)
+    passed = np.asarray(table["status"].isin(Status.PASSED), dtype=bool)
     numbers = _numbers(table[counting], entry[counting], count)
     # What is wrong has an error too: it is why it is wrong.
     numbers["error"] = medians_by(_column(table, "backend_error"), entry, count)

@@ -64,7 +64,7 @@ class Row:
         baseline, candidate = self.report.baseline_status, self.report.candidate_status
         if not baseline and not candidate:
             return "not measured"
-        if baseline == candidate == Status.PASS:
+        if baseline in Status.PASSED and candidate in Status.PASSED:
             return "no ratio"
         return f"{baseline or 'absent'} → {candidate or 'absent'}"
 

@@ -93,7 +93,7 @@ def _table(
     with np.errstate(invalid="ignore"):
         interval = paired(np.log(seconds), Procedure())
     enough = interval.blocks >= FEWEST_LAUNCHES
-    good = np.array([word == Status.PASS for word in entries.status.words], dtype=bool)
+    good = np.array([word in Status.PASSED for word in entries.status.words], dtype=bool)
     table = pd.DataFrame(
         {
             "line": layout.entry_line,

@@ -46,7 +46,7 @@ def make_rows(layout: Layout, voids: Words, log_tails: Mapping[tuple[str, str], 
     if voids.words not in ((), ("",)):
         columns["void"] = voids
     tails = [
-        log_tails.get((source, log), "") if status != Status.PASS else ""
+        log_tails.get((source, log), "") if status not in Status.PASSED else ""
         for source, log, status in table[[SOURCE, "log", "status"]].itertuples(index=False, name=None)
     ]
     return Rows(entry=table[ENTRY].to_numpy(dtype=np.int64), columns=columns, log_tail=words_of(tails))

@@ -46,7 +46,7 @@ def _rows(page: Page) -> Iterator[list[str]]:
 def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) -> str:
     entries = matrix.entries
     status = entries.status.words[int(entries.status.codes[entry])]
-    if status != Status.PASS:
+    if status not in Status.PASSED:
         return one_line(status, WIDTH)
     if (image := _number(matrix, "image_bytes", entry)) is not None:
         return f"{size(image)}, compressed {size(_number(matrix, 'image_compressed_bytes', entry)) or 'not known'}"

@@ -44,7 +44,7 @@ def suites(matrix: Matrix) -> Iterator[Suite]:
     """All together, and each alone where there are several."""
     entries, shape = matrix.entries, (len(matrix.lines), len(matrix.columns))
     entry = entry_table(entries, *shape)
-    good = np.array([word == Status.PASS for word in entries.status.words], dtype=bool)
+    good = np.array([word in Status.PASSED for word in entries.status.words], dtype=bool)
     passed = np.zeros(shape, dtype=bool)
     passed[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
     names = [line.suite for line in matrix.lines]
@@ -113,7 +113,7 @@ def make_pass_rates(matrix: Matrix, layout: Layout) -> tuple[PassRate, ...]:
     table = layout.table
     entry = table[ENTRY].to_numpy(dtype=np.int64)
     rows = np.bincount(entry, minlength=len(matrix.entries.line))
-    rows_passed = np.bincount(entry[np.asarray(table["status"] == Status.PASS, dtype=bool)], minlength=len(rows))
+    rows_passed = np.bincount(entry[np.asarray(table["status"].isin(Status.PASSED), dtype=bool)], minlength=len(rows))
     words, codes = matrix.entries.status.words, matrix.entries.status.codes
     found = []
     for suite in suites(matrix):
@@ -122,7 +122,7 @@ def make_pass_rates(matrix: Matrix, layout: Layout) -> tuple[PassRate, ...]:
             if not len(mine):
                 continue
             statuses = Counter(words[code] for code in codes[mine].tolist())
-            passed = statuses[Status.PASS]
+            passed = sum(statuses[word] for word in Status.PASSED)
             low, high = share_interval(passed, len(mine))
             found.append(
                 PassRate(
