@@ -213,7 +213,11 @@ class Image(Model):
 
     description: Text = Field(description="one line, for nox -l")
     base: Text = Field(description="image reference of the base")
-    lock: Text | None = Field(default=None, description="the lock's file, relative to images/<name>/")
+    folder: Name | None = Field(
+        default=None,
+        description="of images/, with its lock and smoke test; the one of its name where absent. Images of one folder share it",
+    )
+    lock: Text | None = Field(default=None, description="the lock's file, relative to its folder")
     versions: dict[str, Text] = Field(default_factory=dict, description="version -> lock; the first is the default")
     indexes: tuple[Text, ...] = Field(default=(), description="package indexes beside PyPI; named in the locks")
     device: Device = "cpu"

@@ -27,6 +27,9 @@ def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
     """Every lock of the project. Images come first: the tests' lock is constrained by one of them."""
     found = []
     for name, image in matrix.images.items():
+        if image.folder not in (None, name):
+            # The lock is the other image's.
+            continue
         folder = source / "images" / name
         for version, file in (image.versions or {"": image.lock_of("")}).items():
             label = f"{name}@{version}" if version else name

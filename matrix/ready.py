@@ -99,9 +99,11 @@ def choose_engine(
 
 def recipe(image: PlannedImage, matrix: Matrix, source: Path) -> Recipe:
     settings = matrix.images[image.name]
-    folder = source / "images" / image.name
+    # Two images of one folder differ in how they are run, and are built once.
+    name = settings.folder or image.name
+    folder = source / "images" / name
     return Recipe(
-        name=image.name,
+        name=name,
         version=image.version,
         base=settings.base,
         lock=folder / settings.lock_of(image.version),

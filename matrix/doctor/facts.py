@@ -115,7 +115,7 @@ def _cuda_images(matrix: Matrix, source: Path) -> dict[str, str | None]:
     for name, image in matrix.images.items():
         if image.device == "cuda":
             for version in image.versions or ("",):
-                lock = read_text(source / "images" / name / image.lock_of(version))
+                lock = read_text(source / "images" / (image.folder or name) / image.lock_of(version))
                 found[PlannedImage(name=name, version=version).label] = cuda_of_lock(lock)
     return found
 

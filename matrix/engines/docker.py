@@ -32,7 +32,7 @@ from images.recipe import BuildSettings, Recipe
 from matrix.config import Image
 from matrix.cuda import cuda_of_lock, cuda_of_variables
 from matrix.engines import podman
-from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables
+from matrix.engines.engine import CELLS, Environment, LaunchEnd, LaunchRequest, Said, asked_now, launch_variables, python_path
 from matrix.engines.product import Product, product_of
 from matrix.errors import EngineForbidden, EngineLost, EngineMissing, ImageMissing
 from matrix.gpu_probe import host_gpus
@@ -148,6 +148,7 @@ class DockerEngine:
         digests = found.attrs.get("RepoDigests") or []
         digest = str(digests[0]).rpartition("@")[2] if digests else str(found.id)
         variables = (found.attrs.get("Config") or {}).get("Env") or []
+        by_name = dict(text.partition("=")[::2] for text in variables)
         passthrough = self._passthroughs.get(image, NONE)
         if image.reference is not None and passthrough.kind != "none":
             require_driver(image.label, cuda_of_variables(variables), host_gpus().driver)
@@ -158,7 +159,8 @@ class DockerEngine:
             size_bytes=found.attrs.get("Size"),
             layers=tuple((found.attrs.get("RootFS") or {}).get("Layers") or ()),
             passthrough=passthrough,
-            library_path=next((text.partition("=")[2] for text in variables if text.startswith("LD_LIBRARY_PATH=")), ""),
+            library_path=by_name.get("LD_LIBRARY_PATH", ""),
+            python_path=by_name.get("PYTHONPATH", ""),
         )
 
     def compressed_bytes(self, environment: Environment) -> int | None:
@@ -286,7 +288,7 @@ def container_options(request: LaunchRequest, source: Path, *, rootless: bool = 
     settings = request.container
     passthrough = request.environment.passthrough
     variables = launch_variables(request.run_directory, request.directory, settings, SCRATCH) | {
-        "PYTHONPATH": str(Path(HARNESS_MOUNT).parent)
+        "PYTHONPATH": python_path(str(Path(HARNESS_MOUNT).parent), request)
     }
     mounts = [
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),

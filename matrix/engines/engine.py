@@ -48,6 +48,8 @@ class Environment:
     """How its containers get a GPU."""
     library_path: str = ""
     """The image's own LD_LIBRARY_PATH."""
+    python_path: str = ""
+    """The image's own PYTHONPATH."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,12 @@ class Engine(Protocol):
 def asked_now(spec: LaunchSpec) -> LaunchSpec:
     """The specification as it is handed over: with the moment in which the engine is asked to start it."""
     return replace(spec, requested_at=time.time())
+
+
+def python_path(harness: str, request: LaunchRequest) -> str:
+    """The folder of the harness, and behind it what else the launch imports from: as its container is configured, or its image."""
+    own = request.container.environment.get("PYTHONPATH", request.environment.python_path)
+    return ":".join(dict.fromkeys((harness, *filter(None, own.split(":")))))
 
 
 def launch_variables(run_directory: Path, directory: Path, container: Container, scratch: str) -> dict[str, str]:

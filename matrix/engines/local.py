@@ -27,6 +27,7 @@ from matrix.engines.engine import (
     Said,
     asked_now,
     launch_variables,
+    python_path,
 )
 from matrix.errors import SelectionError
 from matrix.gpu_probe import host_gpus
@@ -86,7 +87,10 @@ class LocalEngine:
         scratch.mkdir()
         (request.directory / CELLS).write_text(asked_now(request.spec).to_json(), encoding="utf-8")
         variables = launch_variables(request.run_directory, request.directory, request.container, str(scratch))
-        variables |= {"PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}", "PYTHONPATH": str(self._source)}
+        variables |= {
+            "PATH": f"{Path(request.environment.reference).parent}{os.pathsep}{self._path}",
+            "PYTHONPATH": python_path(str(self._source), request),
+        }
         command = [request.environment.reference, "-m", "harness", "launch", "--stop-with-stdin"]
         command += ["--cells", str(request.directory / CELLS), "--out", str(request.directory)]
         said = Said(say=say)

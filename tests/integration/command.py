@@ -23,17 +23,21 @@ def own(*classes: str) -> list[str]:
     return [option for name in classes for option in ("--only", f"path:{FAULTY}:{name}")]
 
 
-def command(*arguments: str, config: Path = SOURCE / "matrix.toml") -> list[str]:
+def command(*arguments: str, config: Path = SOURCE / "matrix.toml", session: str = "cpu") -> list[str]:
     """Quick, but where the arguments say FULL: what these tests are about is not how sure a number is."""
     chosen = [argument for argument in arguments if argument != FULL]
-    return [sys.executable, "-m", "matrix", "--config", str(config), "bench", "cpu", *chosen, *([] if FULL in arguments else ["--quick"])]
+    return [sys.executable, "-m", "matrix", "--config", str(config), "bench", session, *chosen, *([] if FULL in arguments else ["--quick"])]
 
 
 def bench(
-    *arguments: str, results: Path, variables: Mapping[str, str] | None = None, config: Path = SOURCE / "matrix.toml"
+    *arguments: str,
+    results: Path,
+    variables: Mapping[str, str] | None = None,
+    config: Path = SOURCE / "matrix.toml",
+    session: str = "cpu",
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command(*arguments, config=config), "--results", str(results)],
+        [*command(*arguments, config=config, session=session), "--results", str(results)],
         cwd=SOURCE,
         env={**os.environ, **(variables or {})},
         text=True,

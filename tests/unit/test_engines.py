@@ -21,11 +21,18 @@ from matrix.plan import PlannedImage
 RUN = Path("/results/run one")
 
 
-def request(container: Container | None = None, *cells: Cell, passthrough: Passthrough = NONE, library_path: str = "") -> LaunchRequest:
+def request(
+    container: Container | None = None, *cells: Cell, passthrough: Passthrough = NONE, library_path: str = "", python_path: str = ""
+) -> LaunchRequest:
     image = PlannedImage(name="cpu")
     return LaunchRequest(
         environment=Environment(
-            image=image, reference="sha256:abc", digest="sha256:abc", passthrough=passthrough, library_path=library_path
+            image=image,
+            reference="sha256:abc",
+            digest="sha256:abc",
+            passthrough=passthrough,
+            library_path=library_path,
+            python_path=python_path,
         ),
         spec=LaunchSpec(run="run one", launch=3, attempt=1, image="cpu", cells=cells, seed=1, timeout_seconds=1),
         directory=RUN / "incoming" / "003-1",
@@ -179,3 +186,13 @@ def test_an_engine_that_cannot_be_used_is_an_error_with_the_next_command(text: s
     found = unreachable(docker.errors.DockerException(text))
     assert type(found) is kind
     assert command in str(found)
+
+
+def test_modules_are_imported_from_the_harness_first_and_then_as_configured_or_as_the_image_has_it() -> None:
+    def path(container: Container | None = None, python_path: str = "") -> str:
+        found: str = container_options(request(container, python_path=python_path), Path("/source"))["environment"]["PYTHONPATH"]
+        return found
+
+    assert path() == "/benchmatrix"
+    assert path(python_path="/opt/vendor:") == "/benchmatrix:/opt/vendor"
+    assert path(Container(environment={"PYTHONPATH": "/code"}), python_path="/opt/vendor") == "/benchmatrix:/code"

@@ -12,7 +12,7 @@ import torch
 from harness.cell import Cell, Terms
 from harness.experiments.performance import Performance
 from harness.measure.clock import CpuClock
-from harness.protocols import Subject
+from harness.protocols import Backend, Evidence, Subject
 from harness.records import Status
 from harness.workloads.loading import load_subject
 from matrix.config import Matrix, load_matrix, parse_marks, parse_matrix
@@ -119,10 +119,10 @@ class Noise(torch.nn.Module):
         return x * Noise.calls
 
 
-class Eager:
+class Eager(Backend):
+    """Or what ``change`` makes of it."""
+
     compiles = False
-    calls_until_final = 1
-    tolerance = None
 
     def __init__(self, change: Any = None) -> None:
         self.change = change
@@ -130,9 +130,7 @@ class Eager:
     def prepare(self, subject: Subject) -> Any:
         return subject.model if self.change is None else lambda x: self.change(subject.model(x))
 
-    def evidence(self) -> Any:
-        from harness.protocols import Evidence
-
+    def evidence(self) -> Evidence:
         return Evidence(details={"ran": True})
 
 
