@@ -137,6 +137,12 @@ def page_browser(session: nox.Session) -> None:
     run(session, "dev", "tests.benchmarks.page_browser", *session.posargs)
 
 
+@nox.session(name="operator-sums", venv_backend="none", requires=["dev"], default=False)
+def operator_sums(session: nox.Session) -> None:
+    """Benchmark: operators one by one, and the eager time of the model that they were recorded of: -- [--device cuda]"""
+    run(session, "dev", "tests.benchmarks.operator_sums", *session.posargs)
+
+
 @nox.session(name="from-dynamo", venv_backend="none", requires=["dev"], default=False)
 def from_dynamo(session: nox.Session) -> None:
     """Run every command of docs/from-dynamo.md and write down what it gave: -- [options of bench]"""

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Key = TypeVar("Key")
 
-NO_WORK = frozenset({"profiler"})
-"""Namespaces of operators that only mark where something begins and ends."""
+NO_WORK = frozenset({"profiler", "prim"})
+"""Namespaces of operators that only mark where something begins and ends, or only ask (a tensor without memory for its device)."""
 
 
 class DispatchCount(TorchDispatchMode, Generic[Key]):  # type: ignore[no-untyped-call]  # torch's
