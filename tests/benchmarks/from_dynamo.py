@@ -107,8 +107,9 @@ def main(arguments: list[str]) -> int:
         for line, gave in zip(lines, done, strict=True):
             failed += gave.startswith("exit code")
             print(f"{', '.join(line.options)}: {gave}", flush=True)
-            column = {"gave": gave} if options.session == "cpu" else {"gave_on_gpu": gave}
-            text = text.replace(line.source, str(dataclasses.replace(line, **column)))
+            on_cpu = options.session == "cpu"
+            told = dataclasses.replace(line, gave=gave) if on_cpu else dataclasses.replace(line, gave_on_gpu=gave)
+            text = text.replace(line.source, str(told))
             DOCUMENT.write_text(text, encoding="utf-8")
     return 1 if failed else 0
 

@@ -125,7 +125,10 @@ def explain(model: type[nn.Module], device: str, precision: str, scratch: Path) 
         raise ValueError(f"{model.__name__}: {whole['status']}: {whole['reason']}")
     recording = next((scratch / "recorded").glob(f"artifacts/*/{FILE}"))
     each = [dataclasses.replace(cell, workload=workload, path=path) for workload, path in recorded_operators(f"operators:{recording}")]
-    (found,) = weighted(launch(scratch / "each", *each, experiment="performance"))
+    rows = launch(scratch / "each", *each, experiment="performance")
+    for name, status, reason in rows.loc[rows["status"] != Status.PASS, ["name", "status", "reason"]].to_numpy().tolist():
+        print(f"{name}: {status}: {reason}")
+    (found,) = weighted(rows)
     on_device = device == "cuda"
     return Explained(
         model=model.__name__,

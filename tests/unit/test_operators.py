@@ -124,6 +124,15 @@ def test_a_recorded_operator_is_a_cell_that_is_checked_and_timed(tmp_path: Path)
     assert float(str(journal.fields["eager_latency_seconds"])) > 0
 
 
+def test_of_attention_the_result_is_compared_and_not_what_its_backward_would_need(tmp_path: Path) -> None:
+    recording, _, path = recorded_of("micro/attention", tmp_path)
+    (index,) = [i for i, each in enumerate(recording.operators) if "_scaled_dot_product_" in each.operator]
+    load: dict[str, Any] = {"device": "cpu", "precision": "float32", "mode": "inference", "shapes": "small", "batch_size": None, "seed": 1}
+    subject = Recorded(path, recording.name(index)).load(**load)
+    output = subject.model(*subject.inputs)
+    torch.testing.assert_close(output, torch.nn.functional.scaled_dot_product_attention(*subject.inputs))
+
+
 def test_what_does_not_fit_the_recording_is_refused(tmp_path: Path) -> None:
     _, _, path = recorded_of("micro/linear_gelu_mlp", tmp_path)
     usual: dict[str, Any] = {"device": "cpu", "precision": "float32", "mode": "inference", "shapes": "small", "batch_size": None, "seed": 1}
