@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
+from harness.workloads.timm_models.table import MODELS
+
 BACKENDS: Mapping[str, str] = {
     "eager": "harness.backends.eager:Eager",
     "inductor": "harness.backends.inductor:Inductor",
@@ -141,6 +143,7 @@ IMAGE_BACKEND = "python"
 IMAGE_SIZE = f"{IMAGE_SUITE}/size"
 
 _MICRO = "harness.workloads.micro"
+_TIMM = "harness.workloads.timm_models.workload"
 SUITES: Mapping[str, Mapping[str, str]] = {
     "micro": {
         "matmul_square": f"{_MICRO}.matmul:SQUARE",
@@ -173,6 +176,7 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "adam_step_foreach": f"{_MICRO}.optimizer:ADAM_STEP_FOREACH",
         "lstm": f"{_MICRO}.recurrent:LSTM",
     },
+    "timm": {name: f"{_TIMM}:{name}" for name in MODELS},
     IMAGE_SUITE: {
         "start": "harness.experiments.image_costs:START",
         "import": "harness.experiments.image_costs:IMPORTS",
@@ -180,7 +184,7 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "size": "harness.experiments.image_costs:SIZE",
     },
 }
-SHAPES: Mapping[str, tuple[str, ...]] = {"micro": ("small", "large")}
+SHAPES: Mapping[str, tuple[str, ...]] = {"micro": ("small", "large"), "timm": ("small", "large")}
 """The sizes that every workload of a suite has."""
 
 

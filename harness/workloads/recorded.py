@@ -12,7 +12,6 @@ from harness.measure.operator_inputs import decode
 from harness.operator_file import index_of, read
 from harness.protocols import Outputs, Subject, Unsupported
 
-
 ATTENTION = "_scaled_dot_product_"
 """Operators whose further results are for their backward pass: where there is none they are memory as it was found, which no two runs agree in."""
 

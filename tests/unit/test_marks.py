@@ -74,7 +74,7 @@ def test_a_files_marks_come_before_those_of_the_configuration(tmp_path: Path) ->
 
 
 def test_the_files_that_are_there_can_be_read() -> None:
-    load_matrix(SOURCE / "matrix.toml", SOURCE / "suites")
+    assert load_matrix(SOURCE / "matrix.toml", SOURCE / "suites").mark
 
 
 @pytest.mark.parametrize(
