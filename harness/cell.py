@@ -17,6 +17,8 @@ SCHEMA_VERSION = 1
 
 PATH_SUITE = "path"
 """Suite of the users' own modules: ``path:FILE:CLASS``."""
+TORCHBENCH_SUITE = "torchbench"
+"""Suite of the models of a checkout of pytorch/benchmark: ``torchbench:CHECKOUT``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness import catalog, operator_file
-from harness.cell import PATH_SUITE
+from harness.cell import PATH_SUITE, TORCHBENCH_SUITE
 from harness.choice import nearest, parse_choice
 from matrix.gpus import parse_gpus
 from matrix.toml_files import check, decode, read_source
@@ -22,6 +22,8 @@ FILE_NAME = "matrix.toml"
 SUITES = "suites"
 """The folder of what is known of workloads, beside images/."""
 PATH_PREFIX = f"{PATH_SUITE}:"
+SUITES_OF_FILES = (PATH_SUITE, operator_file.SUITE, TORCHBENCH_SUITE)
+"""Whose workloads the harness does not have: files of the user's name them."""
 
 LARGEST_SEED = 2**32 - 1
 """What numpy takes."""
@@ -58,13 +60,16 @@ def _workload_pattern(pattern: str) -> str:
     elif pattern.startswith(operator_file.PREFIX):
         if pattern == operator_file.PREFIX:
             raise ValueError(f"{pattern!r}: recorded operators are named operators:FILE")
+    elif pattern.startswith(f"{TORCHBENCH_SUITE}:"):
+        if pattern == f"{TORCHBENCH_SUITE}:":
+            raise ValueError(f"{pattern!r}: models of pytorch/benchmark are named torchbench:CHECKOUT or torchbench:CHECKOUT:MODEL")
     elif not fnmatch.filter(catalog.workload_names(), pattern):
         raise ValueError(f"no workload matches {pattern!r}{nearest(pattern, catalog.workload_names())}")
     return pattern
 
 
 def _cell_pattern(pattern: str) -> str:
-    return pattern if pattern.startswith((f"{PATH_SUITE}/", f"{operator_file.SUITE}/")) else _workload_pattern(pattern)
+    return pattern if pattern.startswith(tuple(f"{suite}/" for suite in SUITES_OF_FILES)) else _workload_pattern(pattern)
 
 
 def _regular_name(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import catalog
+from harness.cell import TORCHBENCH_SUITE
 from harness.choice import Value, parse_value
 from matrix.batch_sizes import read_batch_sizes
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_experiment, known_gpus
@@ -91,6 +92,11 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         metavar="WORKLOAD",
         help="only this workload (repeatable), by its exact name, or path:FILE:CLASS for an nn.Module of yours with get_example_inputs(), or "
         "operators:FILE for operators that --experiment operators has recorded",
+    )
+    what.add_argument(
+        "--torchbench",
+        metavar="CHECKOUT",
+        help="only the models of a checkout of pytorch/benchmark, by their own loader (torchbench:CHECKOUT among a suite's workloads)",
     )
     what.add_argument("--partition", type=_partition, metavar="I/N", help="the I-th of N parts of the cells, counted from 1")
     what.add_argument(
@@ -239,7 +245,7 @@ def selection_of(options: argparse.Namespace) -> Selection:
         filter=tuple(options.filter),
         exclude=tuple(options.exclude),
         exclude_exact=tuple(options.exclude_exact),
-        only=tuple(options.only),
+        only=(*options.only, *([f"{TORCHBENCH_SUITE}:{options.torchbench}"] if options.torchbench else [])),
         partition=options.partition,
         backends=_checked(options.backend),
         modes=tuple(options.mode),

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness import catalog, operator_file
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
+from matrix import torchbench
 from matrix.batch_sizes import FoundBatchSize, with_batch_size
 from matrix.config import PATH_PREFIX, Image, Matrix
 from matrix.errors import SelectionError
@@ -321,6 +322,8 @@ def _of_file(pattern: str) -> list[tuple[str, str]] | None:
     """(workload, file) of those that a user's file has; None where the pattern names the harness' own."""
     if pattern.startswith(PATH_PREFIX):
         return [user_workload(pattern)]
+    if pattern.startswith(torchbench.PREFIX):
+        return torchbench.torchbench_models(pattern)
     return recorded_operators(pattern) if pattern.startswith(operator_file.PREFIX) else None
 
 

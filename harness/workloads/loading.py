@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import cast
 
 from harness import catalog, operator_file
-from harness.cell import PATH_SUITE, Cell, LaunchSpec, Terms
+from harness.cell import PATH_SUITE, TORCHBENCH_SUITE, Cell, LaunchSpec, Terms
 from harness.measure.accuracy import default_tolerance
 from harness.protocols import Subject, Unsupported, Workload
 from harness.workloads.recorded import Recorded
+from harness.workloads.torchbench import TorchBench
 from harness.workloads.treatment import treated
 from harness.workloads.user_module import UserModule
 
@@ -22,6 +23,10 @@ def workload_of(cell: Cell) -> Workload:
         if cell.path is None:
             raise ValueError("recorded operators need their file: operators:FILE")
         return Recorded(Path(cell.path), name.rpartition(":")[2])
+    if suite == TORCHBENCH_SUITE:
+        if cell.path is None:
+            raise ValueError("models of pytorch/benchmark need a checkout: torchbench:CHECKOUT")
+        return TorchBench(Path(cell.path), name)
     if suite == PATH_SUITE:
         if cell.path is None:
             raise ValueError("a workload of one's own needs its file: path:FILE:CLASS")

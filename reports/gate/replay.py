@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
-from harness import catalog
-from harness.cell import Cell
+from harness import catalog, operator_file
+from harness.cell import TORCHBENCH_SUITE, Cell
+from matrix import torchbench
 from matrix.config import PATH_PREFIX
 from reports.gate.setup import GateSetup
 
@@ -28,13 +31,23 @@ def replay_command(setup: GateSetup, cell: Cell) -> str:
 
 def cell_options(cell: Cell) -> list[str]:
     """The options that select exactly this cell."""
-    workload = cell.workload if cell.path is None else f"{PATH_PREFIX}{cell.path}:{cell.workload.rpartition(':')[2]}"
-    words = ["--only", workload]
+    words = _workload(cell)
     if cell.suite != catalog.IMAGE_SUITE:
         words += ["--backend", _backend(cell), "--mode", cell.mode, "--precision", cell.precision, "--shapes", cell.shapes]
         if cell.batch_size is not None:
             words += ["--batch-size", str(cell.batch_size)]
     return words
+
+
+def _workload(cell: Cell) -> list[str]:
+    if cell.path is None:
+        return ["--only", cell.workload]
+    if cell.suite == TORCHBENCH_SUITE:
+        return ["--only", f"{torchbench.PREFIX}{Path(cell.path).parent}:{cell.workload.partition('/')[2]}"]
+    if cell.suite == operator_file.SUITE:
+        # A file names all of its operators; the cell is one of them.
+        return ["--only", f"{operator_file.PREFIX}{cell.path}", "--filter", f"^{re.escape(cell.workload)} "]
+    return ["--only", f"{PATH_PREFIX}{cell.path}:{cell.workload.rpartition(':')[2]}"]
 
 
 def _backend(cell: Cell) -> str:
