@@ -144,6 +144,7 @@ IMAGE_SIZE = f"{IMAGE_SUITE}/size"
 
 _MICRO = "harness.workloads.micro"
 _TIMM = "harness.workloads.timm_models.workload"
+_LLM = "harness.workloads.llm"
 SUITES: Mapping[str, Mapping[str, str]] = {
     "micro": {
         "matmul_square": f"{_MICRO}.matmul:SQUARE",
@@ -177,6 +178,30 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "lstm": f"{_MICRO}.recurrent:LSTM",
     },
     "timm": {name: f"{_TIMM}:{name}" for name in MODELS},
+    "llm": {
+        "attention_llama3_8b": f"{_LLM}.attention:LLAMA3_8B",
+        "attention_llama3_70b": f"{_LLM}.attention:LLAMA3_70B",
+        "attention_qwen25_7b": f"{_LLM}.attention:QWEN25_7B",
+        "mlp_llama3_8b": f"{_LLM}.mlp:LLAMA3_8B",
+        "mlp_llama3_70b": f"{_LLM}.mlp:LLAMA3_70B",
+        "mlp_qwen25_7b": f"{_LLM}.mlp:QWEN25_7B",
+        "mlp_gemma2_9b": f"{_LLM}.mlp:GEMMA2_9B",
+        "moe_mixtral_8x7b": f"{_LLM}.mixture:MIXTRAL",
+        "moe_deepseek_v2_lite": f"{_LLM}.mixture:DEEPSEEK",
+        "sliding_window_mistral_7b": f"{_LLM}.flexible:SLIDING_WINDOW_MISTRAL_7B",
+        "sliding_window_gemma2_9b": f"{_LLM}.flexible:SLIDING_WINDOW_GEMMA2_9B",
+        "paged_attention_llama3_8b": f"{_LLM}.flexible:PAGED_LLAMA3_8B",
+        "linear_int8_llama3_8b": f"{_LLM}.quantized:INT8_LLAMA3_8B",
+        "linear_int4_llama3_8b": f"{_LLM}.quantized:INT4_LLAMA3_8B",
+        "linear_int4_packed_llama3_8b": f"{_LLM}.quantized:INT4_PACKED_LLAMA3_8B",
+        "sampling_llama3_8b": f"{_LLM}.sampling:TOP_K_LLAMA3_8B",
+        "sampling_top_p_gemma2_9b": f"{_LLM}.sampling:TOP_P_GEMMA2_9B",
+        "decoder_llama3_8b": f"{_LLM}.decoder:LAYER_LLAMA3_8B",
+        "prefill_llama3_8b": f"{_LLM}.decoder:PREFILL_LLAMA3_8B",
+        "prefill_qwen25_7b": f"{_LLM}.decoder:PREFILL_QWEN25_7B",
+        "decode_llama3_8b": f"{_LLM}.decoder:DECODE_LLAMA3_8B",
+        "decode_qwen25_7b": f"{_LLM}.decoder:DECODE_QWEN25_7B",
+    },
     IMAGE_SUITE: {
         "start": "harness.experiments.image_costs:START",
         "import": "harness.experiments.image_costs:IMPORTS",
@@ -184,7 +209,7 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "size": "harness.experiments.image_costs:SIZE",
     },
 }
-SHAPES: Mapping[str, tuple[str, ...]] = {"micro": ("small", "large"), "timm": ("small", "large")}
+SHAPES: Mapping[str, tuple[str, ...]] = {suite: ("small", "large") for suite in ("micro", "timm", "llm")}
 """The sizes that every workload of a suite has."""
 
 

@@ -40,11 +40,12 @@ class Micro:
     batch: str | None = None
     """The size that the cell's batch size replaces."""
     modes: tuple[str, ...] = ("inference", "training")
+    precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
 
     def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
         """See ``Workload``. ValueError for shapes other than ``small`` and ``large``."""
         if shapes not in ("small", "large"):
-            raise ValueError(f"shapes {shapes!r}: a workload of micro has small and large")
+            raise ValueError(f"shapes {shapes!r}: the workload has small and large")
         sizes = dict(self.small if shapes == "small" else self.large)
         if batch_size is not None:
             if self.batch is None:
@@ -59,6 +60,7 @@ class Micro:
             flops=counted.flops,
             bytes_moved=counted.elements * BYTES_PER_ELEMENT[precision] + counted.index_bytes if counted.elements else None,
             modes=self.modes,
+            precisions=self.precisions,
             loss=counted.loss,
         )
         return place(subject, device=device, precision=precision, mode=mode)
