@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 import torch._dynamo
-from torch._dynamo.utils import calculate_time_spent, counters, get_compilation_metrics
+from torch._dynamo.utils import (
+    calculate_time_spent,
+    clear_compilation_metrics,
+    counters,
+    cumulative_time_spent_ns,
+    get_compilation_metrics,
+)
 
 from harness.cell import Cell
 from harness.protocols import Artifacts, Backend, Evidence, NoEvidence, Outputs, Subject, Unsupported
@@ -43,6 +49,10 @@ class Dynamo(Backend):
         if self._name in SCRIPTED:
             # For the rest of this process, which is the cell's own: graphs are made by the first call, not here.
             torch._dynamo.config.use_lazy_graph_module = False
+        # What eager compiled for itself, as flex_attention does, is none of this backend's.
+        counters.clear()
+        clear_compilation_metrics()
+        cumulative_time_spent_ns.clear()
         compiled: Callable[..., Outputs] = torch.compile(
             subject.model, backend=self._name, options=self._options or None, fullgraph=self._fullgraph
         )

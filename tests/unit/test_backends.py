@@ -72,6 +72,13 @@ class Variadic(nn.Module):
         return torch.stack(tensors)
 
 
+class CompilingItself(nn.Module):
+    """As flex_attention does in eager. Compiled from outside, it is part of the graph around it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.compile(torch.sin, backend="eager")(x) + 1
+
+
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Torch's headers are precompiled into them: once is enough."""
@@ -111,6 +118,17 @@ def test_a_right_result_with_its_evidence(text: str, tmp_path: Path) -> None:
     assert report.fields["calls_captured"] == 3
     assert report.fields["unique_graphs"] == 1
     assert report.fields["compared_by"] == "elements"
+
+
+def test_what_eager_compiles_for_itself_is_no_evidence_of_a_backend(tmp_path: Path) -> None:
+    outcome, report = checked("aot_eager", CompilingItself(), tmp_path)
+    assert isinstance(outcome, Checked), report.fields
+    assert (report.fields["unique_graphs"], report.fields["recompiles"]) == (1, 0)
+    backend, _ = make("aot_eager", tmp_path)
+    CompilingItself()(torch.rand(8, 64))
+    backend.prepare(Subject(model=CompilingItself(), inputs=(torch.rand(8, 64),)))
+    with pytest.raises(NoEvidence):
+        backend.evidence()
 
 
 @pytest.mark.parametrize("text", ["export", "torchscript", "torchscript(method=script)", "aot_eager"])

@@ -36,15 +36,15 @@ class Attention(nn.Module):
 
     def project(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> Heads:
         """Query (batch, heads, sequence, width of a head), key and value (batch, fewer heads, ...)."""
-        query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
+        query, key, value = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
         return rotated(query, cosine, sine), rotated(key, cosine, sine), value
+
+    def split(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(x.shape[0], x.shape[1], -1, self.head_width).transpose(1, 2)
 
     def merge(self, mixed: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return output
-
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.view(x.shape[0], x.shape[1], -1, self.head_width).transpose(1, 2)
 
 
 class CausalAttention(Attention):

@@ -53,7 +53,7 @@ class DecodeAttention(CachedAttention):
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm, as Llama's: attention and MLP, each behind an RMS norm and beside a shortcut."""
+    """Pre-norm, as Llama's: attention and MLP, each behind an RMS norm and beside a shortcut. (batch, sequence, width) -> the same."""
 
     def __init__(self, model: Model, attention: Attention) -> None:
         super().__init__()
@@ -62,11 +62,19 @@ class DecoderLayer(nn.Module):
         self.norm_mlp = nn.RMSNorm(model.width, eps=model.norm_epsilon)
         self.mlp = GatedMlp(model, model.hidden)
 
-    def forward(self, x: torch.Tensor, *where: torch.Tensor) -> torch.Tensor:
-        # (batch, sequence, width), and the position of a single token -> the first
-        x = x + self.attention(self.norm_attention(x), *where)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.finish(x + self.attention(self.norm_attention(x)))
+
+    def finish(self, x: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = x + self.mlp(self.norm_mlp(x))
         return output
+
+
+class DecodeLayer(DecoderLayer):
+    """(batch, 1, width), and the position of these tokens -> the first."""
+
+    def forward(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # a position more
+        return self.finish(x + self.attention(self.norm_attention(x), position))
 
 
 def products(model: Model, tokens: int) -> int:
@@ -114,7 +122,7 @@ def decode(model: Model, sizes: Sizes) -> Counted:
     batch, positions = sizes["batch"], sizes["positions"]
     return counted(
         model,
-        DecoderLayer(model, DecodeAttention(model, batch, positions)),
+        DecodeLayer(model, DecodeAttention(model, batch, positions)),
         (torch.randn(batch, 1, model.width), torch.tensor(positions - 1)),
         pairs=batch * positions,
         positions=1,

@@ -90,7 +90,8 @@ class PagedAttention(nn.Module):
         used = ((lengths + PAGE - 1) // PAGE).to(torch.int32)
         mask = BlockMask.from_kv_blocks(
             used.view(batch, 1, 1),
-            table.to(torch.int32).view(batch, 1, 1, most),
+            # As long as the pool, as if a sequence could have all of it; what is beyond its own pages is not read.
+            nn.functional.pad(table, (0, self.pages - most)).to(torch.int32).view(batch, 1, 1, self.pages),
             BLOCK_SIZE=PAGE,
             mask_mod=attends,
             seq_lengths=(1, self.pages * PAGE),

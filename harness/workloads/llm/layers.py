@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 from torch import nn
 
 from harness.workloads.llm.models import Model
 
-ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "silu": nn.functional.silu,
-    "gelu_tanh": partial(nn.functional.gelu, approximate="tanh"),
-}
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "gelu_tanh": lambda: nn.GELU(approximate="tanh")}
 
 
 def normal(*shape: int, inputs: int) -> torch.Tensor:
@@ -41,7 +37,7 @@ class GatedMlp(nn.Module):
 
     def __init__(self, model: Model, hidden: int) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[model.activation]
+        self.activation = ACTIVATIONS[model.activation]()
         self.gate = linear(model.width, hidden)
         self.up = linear(model.width, hidden)
         self.down = linear(hidden, model.width)
