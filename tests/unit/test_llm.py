@@ -25,6 +25,9 @@ from harness.workloads.llm.quantized import Int4Linear, Int8Linear
 from harness.workloads.llm.sampling import Sampling
 from harness.workloads.llm.workload import Part
 from harness.workloads.subjects import cast_floating
+from matrix.config import load_matrix
+from matrix.plan import PlannedImage, Selection, make_plan
+from tests.conftest import SOURCE
 
 NAMES = sorted(catalog.SUITES["llm"])
 PARTS: dict[str, Part] = {name: catalog.load(reference) for name, reference in catalog.SUITES["llm"].items()}  # type: ignore[misc]
@@ -422,6 +425,12 @@ def test_a_mask_goes_where_its_module_goes() -> None:
     """Its tensors are no buffers: ``meta`` stands for any other device."""
     module: Any = copy.deepcopy(load("sliding_window_mistral_7b").model)
     assert module.to("meta").mask.kv_indices.device.type == "meta"
+
+
+def test_what_no_backend_can_run_is_marked() -> None:
+    matrix = load_matrix(SOURCE / "matrix.toml", SOURCE / "suites")
+    planned = make_plan(matrix, (PlannedImage(name="cpu"),), Selection(only=("llm/*",), modes=("training",), backends=("eager",)))
+    assert {left_out.cell.split()[0] for left_out in planned.excluded} == {f"llm/{name}" for name in WITHOUT_BACKWARD}
 
 
 def test_a_batch_size_replaces_the_one_of_the_shapes() -> None:

@@ -1,6 +1,7 @@
 """Attention of which a function says who attends to whom (``torch.nn.attention.flex_attention``): a sliding window, and paged keys and values.
 
-Eager has no fused kernel of it: it computes all scores, in float32, and masks them.
+Eager has no fused kernel of it: it computes all scores, in float32, and masks them. ``large`` is as large as that leaves room for on a GPU
+of 80 GB.
 """
 
 from __future__ import annotations
@@ -134,13 +135,13 @@ def paged(model: Model, sizes: Sizes) -> Counted:
 
 
 WINDOW_SMALL = {"batch": 1, "sequence": 512}
-WINDOW_LARGE = {"batch": 1, "sequence": 8192}
+WINDOW_LARGE = {"batch": 1, "sequence": 6144}
 SLIDING_WINDOW_MISTRAL_7B = Part(build=sliding_window, model=MISTRAL_7B, small=WINDOW_SMALL, large=WINDOW_LARGE)
 SLIDING_WINDOW_GEMMA2_9B = Part(build=sliding_window, model=GEMMA_2_9B, small=WINDOW_SMALL, large=WINDOW_LARGE)
 PAGED_LLAMA3_8B = Part(
     build=paged,
     model=LLAMA_3_8B,
     small={"batch": 2, "pages_per_sequence": 4, "pages": 16},
-    large={"batch": 16, "pages_per_sequence": 32, "pages": 1024},
+    large={"batch": 8, "pages_per_sequence": 16, "pages": 256},
     modes=("inference",),
 )

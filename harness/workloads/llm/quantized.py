@@ -127,10 +127,11 @@ def int4(model: Model, sizes: Sizes) -> Counted:
     )
 
 
+INT8_SIZES = {"tokens": 16}
 SMALL = {"tokens": 16, "group": 32}
 LARGE = {"tokens": 16, "group": 128}
 INFERENCE = ("inference",)
-INT8_LLAMA3_8B = Part(build=int8, model=LLAMA_3_8B, small=SMALL, large=LARGE, batch="tokens", modes=INFERENCE)
+INT8_LLAMA3_8B = Part(build=int8, model=LLAMA_3_8B, small=INT8_SIZES, large=INT8_SIZES, batch="tokens", modes=INFERENCE)
 """The MLP's projection upwards, as decoding needs it: few tokens, so that reading the weights is what it costs."""
 INT4_LLAMA3_8B = Part(build=int4, model=LLAMA_3_8B, small=SMALL, large=LARGE, batch="tokens", modes=INFERENCE)
 INT4_PACKED_LLAMA3_8B = PackedPart(

@@ -10,8 +10,6 @@ from harness.protocols import Subject
 from harness.workloads.llm.models import Model
 from harness.workloads.micro.workload import Counted, Micro, Sizes
 
-PRECISIONS = ("float32", "float16", "bfloat16", "amp")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -24,8 +22,8 @@ class Part:
     large: Sizes
     batch: str = "batch"
     """The size that the cell's batch size replaces."""
-    modes: tuple[str, ...] = ("inference", "training")
-    precisions: tuple[str, ...] = PRECISIONS
+    modes: tuple[str, ...] = Micro.modes
+    precisions: tuple[str, ...] = Micro.precisions
 
     def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
         """See ``Workload``. ValueError for shapes other than ``small`` and ``large``."""

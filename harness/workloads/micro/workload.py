@@ -40,7 +40,7 @@ class Micro:
     batch: str | None = None
     """The size that the cell's batch size replaces."""
     modes: tuple[str, ...] = ("inference", "training")
-    precisions: tuple[str, ...] = ("float32", "float16", "bfloat16", "amp")
+    precisions: tuple[str, ...] = Subject.precisions
 
     def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
         """See ``Workload``. ValueError for shapes other than ``small`` and ``large``."""
