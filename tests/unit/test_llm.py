@@ -135,7 +135,7 @@ def test_operations_of_flexible_attention_are_those_of_the_pairs_that_attend() -
         pairs = sum(min(position + 1, model.window) for position in range(PARTS[name].small["sequence"]))
         assert subject.flops == 4 * model.heads * model.head_width * pairs
     subject, model = load("paged_attention_llama3_8b"), of("paged_attention_llama3_8b")
-    assert subject.flops == 4 * model.heads * model.head_width * int(subject.inputs[2].sum())
+    assert subject.flops == 4 * model.heads * model.head_width * int(subject.inputs[3].sum())
 
 
 @pytest.mark.parametrize("model", [LLAMA_3_8B, LLAMA_3_70B, QWEN2_5_7B, MISTRAL_7B, MIXTRAL_8X7B, DEEPSEEK_V2_LITE, GEMMA_2_9B])
@@ -322,7 +322,8 @@ def test_a_sliding_window_is_a_loop_over_what_it_shows(name: str) -> None:
 def test_paged_attention_is_attention_over_pages_put_in_order() -> None:
     subject, model = exact("paged_attention_llama3_8b"), of("paged_attention_llama3_8b")
     layer: Any = subject.model
-    query, table, lengths = subject.inputs
+    query, table, owned, lengths = subject.inputs
+    assert [[row.index(place) for place in range(4)] for row in owned.tolist()] == table.tolist()
     assert len(set(table.flatten().tolist())) == table.numel(), "no page is two sequences'"
     assert len(set(lengths.tolist())) > 1, "sequences are of different lengths"
     found, shared = outputs(subject), model.heads // model.kv_heads

@@ -64,8 +64,9 @@ def capped(cap: float) -> Callable[..., torch.Tensor]:
 class PagedAttention(nn.Module):
     """One token of each sequence, whose keys and values are in pages of a pool that all sequences share.
 
-    (query (batch, heads, 1, width of a head), page table (batch, pages of a sequence), lengths (batch)) -> the first. Source: Kwon et al.
-    2023; how a block mask reads pages: ``torch.nn.attention.experimental._paged_attention``.
+    (query (batch, heads, 1, width of a head), page table (batch, pages of a sequence), its inverse (batch, pages of the pool), lengths
+    (batch)) -> the first. Source: Kwon et al. 2023; how a block mask reads pages: ``torch.nn.attention.experimental._paged_attention``, which
+    keeps both tables, too.
     """
 
     keys: torch.Tensor
@@ -78,21 +79,21 @@ class PagedAttention(nn.Module):
         self.register_buffer("keys", torch.randn(shape))
         self.register_buffer("values", torch.randn(shape))
 
-    def forward(self, query: torch.Tensor, table: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(self, query: torch.Tensor, table: torch.Tensor, owned: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         batch, most = table.shape
-        # Which page of its own a sequence has in each page of the pool; -1: none.
-        owned = torch.full((batch, self.pages), -1, device=table.device)
-        owned = owned.scatter(1, table, torch.arange(most, device=table.device).expand(batch, -1))
 
         def attends(batch: Where, head: Where, query: Where, key: Where) -> torch.Tensor:
             page = owned[batch, key // PAGE]
             return (page >= 0) & (page * PAGE + key % PAGE < lengths[batch])
 
-        used = ((lengths + PAGE - 1) // PAGE).to(torch.int32)
+        full = lengths // PAGE
+        last = table.gather(1, full.clamp(max=most - 1).view(batch, 1))
         mask = BlockMask.from_kv_blocks(
-            used.view(batch, 1, 1),
-            # As long as the pool, as if a sequence could have all of it; what is beyond its own pages is not read.
-            nn.functional.pad(table, (0, self.pages - most)).to(torch.int32).view(batch, 1, 1, self.pages),
+            # Of a page in part, which the function is asked about, and of whole ones, of which there is nothing to ask.
+            self.blocks(lengths % PAGE > 0),
+            self.listed(last),
+            self.blocks(full),
+            self.listed(table),
             BLOCK_SIZE=PAGE,
             mask_mod=attends,
             seq_lengths=(1, self.pages * PAGE),
@@ -100,6 +101,20 @@ class PagedAttention(nn.Module):
             compute_q_blocks=False,
         )
         return flex_attention(query, self.keys, self.values, block_mask=mask, enable_gqa=True)
+
+    def blocks(self, counts: torch.Tensor) -> torch.Tensor:
+        """As a block mask has them: (batch) -> (batch, 1, 1), for all heads and the one block of queries."""
+        return counts.to(torch.int32).view(-1, 1, 1)
+
+    def listed(self, table: torch.Tensor) -> torch.Tensor:
+        """(batch, pages) -> (batch, 1, 1, pages of the pool), as long as if a sequence could have all; what is not counted is not read."""
+        return nn.functional.pad(table, (0, self.pages - table.shape[1])).to(torch.int32).view(-1, 1, 1, self.pages)
+
+
+def inverse(table: torch.Tensor, pages: int) -> torch.Tensor:
+    """Which of its pages a sequence has in each page of the pool, -1 for none: (batch, pages of a sequence) -> (batch, pages)."""
+    places = torch.arange(table.shape[1]).expand_as(table)
+    return torch.full((table.shape[0], pages), -1).scatter(1, table, places)
 
 
 def sliding_window(model: Model, sizes: Sizes) -> Counted:
@@ -125,12 +140,13 @@ def paged(model: Model, sizes: Sizes) -> Counted:
     lengths = torch.randint(1, most * PAGE + 1, (batch,))
     query = (batch, model.heads, 1, model.head_width)
     attended = int(lengths.sum())
+    table = torch.randperm(pages)[: batch * most].view(batch, most)
     return Counted(
         model=PagedAttention(model, pages),
-        inputs=(torch.randn(query), torch.randperm(pages)[: batch * most].view(batch, most), lengths),
+        inputs=(torch.randn(query), table, inverse(table, pages), lengths),
         flops=attention_flops(model, attended),
         elements=2 * math.prod(query) + 2 * attended * model.kv_heads * model.head_width,
-        index_bytes=8 * (batch * most + batch),
+        index_bytes=8 * batch * (most + pages + 1),
     )
 
 
