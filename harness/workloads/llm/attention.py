@@ -19,9 +19,6 @@ Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class Attention(nn.Module):
     """What is around attention proper, whatever attends to what: projections, and the rotation of positions."""
 
-    cosine: torch.Tensor
-    sine: torch.Tensor
-
     def __init__(self, model: Model, positions: int) -> None:
         super().__init__()
         self.head_width = model.head_width
@@ -31,8 +28,8 @@ class Attention(nn.Module):
         self.value = linear(model.width, narrow, bias=model.attention_bias)
         self.output = linear(wide, model.width)
         cosine, sine = rotary_tables(model, positions)
-        self.register_buffer("cosine", cosine)
-        self.register_buffer("sine", sine)
+        self.cosine = nn.Buffer(cosine)
+        self.sine = nn.Buffer(sine)
 
     def project(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> Heads:
         """Query (batch, heads, sequence, width of a head), key and value (batch, fewer heads, ...)."""

@@ -15,14 +15,11 @@ from harness.workloads.micro.workload import Counted, Sizes
 class CachedAttention(Attention):
     """Keys and values of all positions are buffers: of one size, in one place, so that a graph can be captured over them."""
 
-    keys: torch.Tensor
-    values: torch.Tensor
-
     def __init__(self, model: Model, batch: int, positions: int) -> None:
         super().__init__(model, positions)
         shape = (batch, model.kv_heads, positions, model.head_width)
-        self.register_buffer("keys", torch.randn(shape))
-        self.register_buffer("values", torch.randn(shape))
+        self.keys = nn.Buffer(torch.randn(shape))
+        self.values = nn.Buffer(torch.randn(shape))
 
 
 class PrefillAttention(CachedAttention):
@@ -52,8 +49,8 @@ class DecodeAttention(CachedAttention):
         )
 
 
-class DecoderLayer(nn.Module):
-    """Pre-norm, as Llama's: attention and MLP, each behind an RMS norm and beside a shortcut. (batch, sequence, width) -> the same."""
+class Layer(nn.Module):
+    """Pre-norm, as Llama's: attention and MLP, each behind an RMS norm and beside a shortcut."""
 
     def __init__(self, model: Model, attention: Attention) -> None:
         super().__init__()
@@ -62,18 +59,22 @@ class DecoderLayer(nn.Module):
         self.norm_mlp = nn.RMSNorm(model.width, eps=model.norm_epsilon)
         self.mlp = GatedMlp(model, model.hidden)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.finish(x + self.attention(self.norm_attention(x)))
-
     def finish(self, x: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = x + self.mlp(self.norm_mlp(x))
         return output
 
 
-class DecodeLayer(DecoderLayer):
+class DecoderLayer(Layer):
+    """(batch, sequence, width) -> the same."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.finish(x + self.attention(self.norm_attention(x)))
+
+
+class DecodeLayer(Layer):
     """(batch, 1, width), and the position of these tokens -> the first."""
 
-    def forward(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # a position more
+    def forward(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return self.finish(x + self.attention(self.norm_attention(x), position))
 
 
@@ -82,7 +83,7 @@ def products(model: Model, tokens: int) -> int:
     return 2 * tokens * (projections(model) + 3 * model.width * model.hidden)
 
 
-def counted(model: Model, layer: DecoderLayer, inputs: tuple[torch.Tensor, ...], *, pairs: int, positions: int, cached: int) -> Counted:
+def counted(model: Model, layer: Layer, inputs: tuple[torch.Tensor, ...], *, pairs: int, positions: int, cached: int) -> Counted:
     """pairs: see ``attention_flops``; positions: rows of the rotary tables; cached: elements of the cache that are read or written."""
     x = inputs[0]
     return Counted(

@@ -69,15 +69,12 @@ class PagedAttention(nn.Module):
     keeps both tables, too.
     """
 
-    keys: torch.Tensor
-    values: torch.Tensor
-
     def __init__(self, model: Model, pages: int) -> None:
         super().__init__()
         self.pages = pages
         shape = (1, model.kv_heads, pages * PAGE, model.head_width)
-        self.register_buffer("keys", torch.randn(shape))
-        self.register_buffer("values", torch.randn(shape))
+        self.keys = nn.Buffer(torch.randn(shape))
+        self.values = nn.Buffer(torch.randn(shape))
 
     def forward(self, query: torch.Tensor, table: torch.Tensor, owned: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         batch, most = table.shape

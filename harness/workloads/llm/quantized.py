@@ -22,14 +22,11 @@ INNER_K_TILES = 8
 class Int8Linear(nn.Module):
     """``weight = scale * integer``, a scale per output. Source: gpt-fast's ``WeightOnlyInt8Linear``."""
 
-    weight: torch.Tensor
-    scales: torch.Tensor
-
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.randint(-127, 128, (outputs, inputs), dtype=torch.int8))
+        self.weight = nn.Buffer(torch.randint(-127, 128, (outputs, inputs), dtype=torch.int8))
         # Weights of variance 1 / inputs: that of integers up to 127 is 127 * 128 / 3.
-        self.register_buffer("scales", (127 * 128 / 3 * inputs) ** -0.5 * (0.5 + torch.rand(outputs)))
+        self.scales = nn.Buffer((127 * 128 / 3 * inputs) ** -0.5 * (0.5 + torch.rand(outputs)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(x, self.weight.to(x.dtype)) * self.scales
@@ -41,17 +38,13 @@ class Int4Linear(nn.Module):
     Source: the formula of ``aten::_weight_int4pack_mm``.
     """
 
-    pairs: torch.Tensor
-    scales: torch.Tensor
-    zeros: torch.Tensor
-
     def __init__(self, inputs: int, outputs: int, group: int) -> None:
         super().__init__()
         self.group = group
-        self.register_buffer("pairs", torch.randint(256, (outputs, inputs // 2), dtype=torch.uint8))
+        self.pairs = nn.Buffer(torch.randint(256, (outputs, inputs // 2), dtype=torch.uint8))
         # Weights of variance 1 / inputs: that of 16 integers is 255 / 12.
-        self.register_buffer("scales", (255 / 12 * inputs) ** -0.5 * (0.5 + torch.rand(outputs, inputs // group)))
-        self.register_buffer("zeros", 0.1 * normal(outputs, inputs // group, inputs=inputs))
+        self.scales = nn.Buffer((255 / 12 * inputs) ** -0.5 * (0.5 + torch.rand(outputs, inputs // group)))
+        self.zeros = nn.Buffer(0.1 * normal(outputs, inputs // group, inputs=inputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(x, self.dequantized(x.dtype))
@@ -69,9 +62,6 @@ class Int4Linear(nn.Module):
 class PackedInt4Linear(nn.Module):
     """The same by torch's operator, on weights in the layout of a device."""
 
-    packed: torch.Tensor
-    scales_and_zeros: torch.Tensor
-
     def __init__(self, source: Int4Linear) -> None:
         super().__init__()
         self.group = source.group
@@ -79,13 +69,15 @@ class PackedInt4Linear(nn.Module):
             packed = torch.ops.aten._convert_weight_to_int4pack(source.pairs, INNER_K_TILES)
         else:
             packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(source.integers().to(torch.int32), INNER_K_TILES)
-        self.register_buffer("packed", packed)
+        self.packed = nn.Buffer(packed)
         # As the operator has them: of (groups, outputs, 2), groups first.
-        self.register_buffer("scales_and_zeros", torch.stack((source.scales, source.zeros), dim=-1).transpose(0, 1).contiguous())
+        self.scales_and_zeros = nn.Buffer(torch.stack((source.scales, source.zeros), dim=-1).transpose(0, 1).contiguous())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        name = "_weight_int4pack_mm" if x.is_cuda else "_weight_int4pack_mm_for_cpu"
-        product: torch.Tensor = getattr(torch.ops.aten, name)(x, self.packed, self.group, self.scales_and_zeros)
+        if x.is_cuda:
+            product: torch.Tensor = torch.ops.aten._weight_int4pack_mm(x, self.packed, self.group, self.scales_and_zeros)
+        else:
+            product = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self.packed, self.group, self.scales_and_zeros)
         return product
 
 
