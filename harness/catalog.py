@@ -209,7 +209,7 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "size": "harness.experiments.image_costs:SIZE",
     },
 }
-SHAPES: Mapping[str, tuple[str, ...]] = {suite: ("small", "large") for suite in ("micro", "timm", "llm")}
+SHAPES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("micro", "timm", "llm"), ("small", "large"))
 """The sizes that every workload of a suite has."""
 
 
