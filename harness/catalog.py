@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
+from harness.workloads.huggingface.table import ARCHITECTURES
 from harness.workloads.timm_models.table import MODELS
 
 BACKENDS: Mapping[str, str] = {
@@ -145,6 +146,7 @@ IMAGE_SIZE = f"{IMAGE_SUITE}/size"
 _MICRO = "harness.workloads.micro"
 _TIMM = "harness.workloads.timm_models.workload"
 _LLM = "harness.workloads.llm"
+_HUGGINGFACE = "harness.workloads.huggingface.workload"
 SUITES: Mapping[str, Mapping[str, str]] = {
     "micro": {
         "matmul_square": f"{_MICRO}.matmul:SQUARE",
@@ -202,6 +204,7 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "decode_llama3_8b": f"{_LLM}.decoder:DECODE_LLAMA3_8B",
         "decode_qwen25_7b": f"{_LLM}.decoder:DECODE_QWEN25_7B",
     },
+    "huggingface": {name: f"{_HUGGINGFACE}:{name}" for name in ARCHITECTURES},
     IMAGE_SUITE: {
         "start": "harness.experiments.image_costs:START",
         "import": "harness.experiments.image_costs:IMPORTS",
@@ -209,8 +212,13 @@ SUITES: Mapping[str, Mapping[str, str]] = {
         "size": "harness.experiments.image_costs:SIZE",
     },
 }
-SHAPES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("micro", "timm", "llm"), ("small", "large"))
+SHAPES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("micro", "huggingface", "timm", "llm"), ("small", "large"))
 """The sizes that every workload of a suite has."""
+WORKLOAD_PRELOADS: Mapping[str, tuple[str, ...]] = {
+    **{f"huggingface/{name}": (_HUGGINGFACE, *architecture.modules) for name, architecture in ARCHITECTURES.items()},
+    **{f"timm/{name}": (_TIMM, "timm") for name in MODELS},
+}
+"""What a workload is made of, where that takes long to import: a launch with such a cell imports it once for all."""
 
 
 def load(reference: str) -> object:

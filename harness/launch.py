@@ -307,13 +307,16 @@ def _preload(spec: LaunchSpec) -> str | None:
 
 
 def modules_of(spec: LaunchSpec) -> list[str]:
-    """Modules that the experiment and the cells' backends are made of, or import as they compile; each once."""
+    """Modules that the experiment, the cells' backends and their workloads are made of, or import as they compile; each once."""
     references = [catalog.EXPERIMENTS.get(spec.experiment, "")]
     for name in dict.fromkeys(cell.backend for cell in spec.cells):
         with contextlib.suppress(KeyError):
             references.append(catalog.backend_reference(name))
     modules = [module for module in (reference.partition(":")[0] for reference in references) if module]
-    return list(dict.fromkeys(name for module in modules for name in (module, *catalog.PRELOADS.get(module, ()))))
+    found = [name for module in modules for name in (module, *catalog.PRELOADS.get(module, ()))]
+    for cell in spec.cells:
+        found.extend(catalog.WORKLOAD_PRELOADS.get(cell.workload, ()))
+    return list(dict.fromkeys(found))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

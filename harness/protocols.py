@@ -64,6 +64,10 @@ class Subject:
     """Floating-point operations of one forward call, where they are countable."""
     bytes_moved: int | None = None
     """Bytes that one forward call cannot avoid to read and write, at the subject's precision."""
+    tokens: int | None = None
+    """Of generation: tokens that one call reads or makes, those of all sequences together."""
+    first_token: bool = False
+    """Whether a call ends in the first token that a user gets: it reads a whole prompt."""
     recorded_calls: int | None = None
     """Of an operator that was recorded: how often the workload called it that it is of."""
     tolerance: Tolerance | None = None

@@ -191,6 +191,16 @@ class Row:
     """What the host clock reads for a call that does nothing; in every host time."""
     empty_device_seconds: float | None = None
     """What the device clock reads for a kernel that does nothing."""
+    tokens: int | None = None
+    """Of generation: tokens that one call reads (prefill) or makes (decode), those of all sequences together."""
+    eager_tokens_per_second: float | None = None
+    """``tokens`` over the median host time."""
+    tokens_per_second: float | None = None
+    """The same of the backend."""
+    eager_time_to_first_token_seconds: float | None = None
+    """Of prefill: median host time until the logits of the first new token are there, from a warm start."""
+    time_to_first_token_seconds: float | None = None
+    """The same of the backend."""
     cache: str = ""
     """State of a GPU's last-level cache before a call: ``cold`` (flushed) or ``hot``."""
     samples: int | None = None

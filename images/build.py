@@ -51,6 +51,12 @@ def stage_context(recipe: Recipe, settings: BuildSettings, context: Path) -> Non
     shutil.copyfile(recipe.dockerfile, context / "Dockerfile")
     (context / "requirements.lock").write_bytes(recipe.read_lock())
     shutil.copyfile(recipe.smoke, context / "smoke.py")
+    extras = context / "extras"
+    extras.mkdir()
+    locks = recipe.read_extra_locks()
+    for extra in recipe.extras:
+        (extras / f"{extra.name}.lock").write_bytes(locks[extra.name])
+        shutil.copyfile(extra.smoke, extras / f"{extra.name}.py")
     wheelhouse = context / "wheelhouse"
     wheelhouse.mkdir()
     for wheel in sorted(settings.wheelhouse.glob("*.whl")) if settings.wheelhouse else ():

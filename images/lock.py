@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,8 +59,12 @@ def compile_lock(
     indexes: Sequence[str] = (),
     find_links: Path | None = None,
     constraints: Sequence[Path] = (),
+    beside: Path | None = None,
 ) -> None:
-    """Write the lock of ``source``. The indexes are named in it, so that pip needs nothing else. Raises LockFailed."""
+    """Write the lock of ``source``. The indexes are named in it, so that pip needs nothing else. Raises LockFailed.
+
+    beside: a lock that is installed before this one, which leaves its packages out.
+    """
     with tempfile.TemporaryDirectory() as folder:
         # Versions only: the options in another lock are not this one's.
         versions = [Path(folder) / f"{index}.txt" for index in range(len(constraints))]
@@ -75,5 +80,12 @@ def compile_lock(
             "  next: mend the file, or name a folder of wheels: nox -s lock -- --find-links DIR"
         )
     header = HEADER.format(source=source.name, digest=source_digest(source, indexes, constraints))
-    lines = [header, *(f"--extra-index-url {index}" for index in indexes), done.stdout.strip()]
+    there = _packages(beside.read_text(encoding="utf-8")) if beside is not None else frozenset()
+    locked = [line for line in done.stdout.strip().splitlines() if not _packages(line) & there]
+    lines = [header, *(f"--extra-index-url {index}" for index in indexes), *locked]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _packages(lock: str) -> frozenset[str]:
+    """Names in a lock. uv writes them all in one way."""
+    return frozenset(re.findall(r"^([a-z0-9][a-z0-9._-]*)\s*(?:\[[^]]*\])?\s*==", lock, re.MULTILINE))

@@ -13,6 +13,17 @@ HASH_LENGTH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extra:
+    """An optional layer of an image."""
+
+    name: str
+    lock: Path
+    """Of what it adds to the image's own lock."""
+    smoke: Path
+    """A Python program that does one real operation of what it is for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The inputs of an image."""
 
@@ -25,6 +36,7 @@ class Recipe:
     dockerfile: Path
     smoke: Path
     """A Python program that does one real operation of what the image is for; it ends the build."""
+    extras: tuple[Extra, ...] = ()
 
     @property
     def label(self) -> str:
@@ -35,6 +47,18 @@ class Recipe:
             return self.lock.read_bytes()
         except OSError as error:
             raise LockMissing(f"the image {self.label} has no lock: {error}\n  next: nox -s lock -- {self.name}") from None
+
+    def read_extra_locks(self) -> dict[str, bytes]:
+        """By the name of the extra."""
+        found = {}
+        for extra in self.extras:
+            try:
+                found[extra.name] = extra.lock.read_bytes()
+            except OSError as error:
+                raise LockMissing(
+                    f"the extra {extra.name} of the image {self.label} has no lock: {error}\n  next: nox -s lock -- {self.name}/{extra.name}"
+                ) from None
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +75,12 @@ class BuildSettings:
     """Folder of wheels that holds the whole lock: pip then asks no index."""
 
 
+def _of_extras(recipe: Recipe) -> list[bytes]:
+    """Name, lock and smoke test of each; nothing of an image without any."""
+    locks = recipe.read_extra_locks()
+    return [content for extra in recipe.extras for content in (extra.name.encode(), locks[extra.name], extra.smoke.read_bytes())]
+
+
 def tag(recipe: Recipe, base_digest: str) -> str:
     """Image reference made of the hash of the inputs: the same inputs have the same tag, on every machine.
 
@@ -63,6 +93,7 @@ def tag(recipe: Recipe, base_digest: str) -> str:
         recipe.smoke.read_bytes(),
         recipe.base.encode(),
         base_digest.encode(),
+        *_of_extras(recipe),
     ):
         digest.update(hashlib.sha256(content).digest())
     version = f"{recipe.version}-" if recipe.version else ""

@@ -26,13 +26,15 @@ LOG_LINES = 30
 class Environment:
     python: Path
     digest: str
-    """Hash of lock, Python and platform."""
+    """Hash of locks, Python and platform."""
     size_bytes: int
     built: bool
 
 
-def environment_digest(lock: bytes) -> str:
+def environment_digest(lock: bytes, *extra_locks: bytes) -> str:
     digest = hashlib.sha256(lock)
+    for extra in extra_locks:
+        digest.update(extra)
     digest.update(f"{sys.version} {platform.system()} {platform.machine()}".encode())
     return digest.hexdigest()[:HASH_LENGTH]
 
@@ -59,7 +61,7 @@ def ensure_environment(recipe: Recipe, settings: BuildSettings, root: Path, say:
 
     Safe against a second command that wants it at the same time. Raises InstallFailed with the end of pip's output, LockMissing.
     """
-    digest = environment_digest(recipe.read_lock())
+    digest = environment_digest(recipe.read_lock(), *recipe.read_extra_locks().values())
     folder = root / f"{recipe.name}-{digest}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     root.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,8 @@ def ensure_environment(recipe: Recipe, settings: BuildSettings, root: Path, say:
         shutil.rmtree(folder, ignore_errors=True)
         say(f"image {recipe.label}: installing {recipe.lock} into {folder} (once; some minutes)")
         _run([sys.executable, "-m", "venv", str(folder)], {}, recipe)
-        _run(install_command(python, recipe.lock, settings), install_variables(settings), recipe)
+        for lock in (recipe.lock, *(extra.lock for extra in recipe.extras)):
+            _run(install_command(python, lock, settings), install_variables(settings), recipe)
         size = sum(path.lstat().st_size for path in folder.rglob("*"))
         complete.write_text(json.dumps({"lock": str(recipe.lock), "size_bytes": size}))
         return Environment(python=python, digest=digest, size_bytes=size, built=True)

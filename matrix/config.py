@@ -21,6 +21,8 @@ from matrix.toml_files import check, decode, read_source
 FILE_NAME = "matrix.toml"
 SUITES = "suites"
 """The folder of what is known of workloads, beside images/."""
+EXTRAS = "extras"
+"""The folder of what optional layers of images are made from, in images/."""
 PATH_PREFIX = f"{PATH_SUITE}:"
 SUITES_OF_FILES = (PATH_SUITE, operator_file.SUITE, TORCHBENCH_SUITE)
 """Whose workloads the harness does not have: files of the user's name them."""
@@ -37,6 +39,8 @@ Mode = Literal["inference", "training"]
 Precision = Literal["float32", "float16", "bfloat16", "amp"]
 Device = Literal["cpu", "cuda", "xla"]
 Shapes = Literal["small", "large"]
+Extra = Literal["huggingface"]
+"""Files of images/extras/: NAME.in has what it is made from, NAME.py its smoke test."""
 
 
 def known_backend(text: str) -> str:
@@ -224,6 +228,7 @@ class Image(Model):
     )
     lock: Text | None = Field(default=None, description="the lock's file, relative to its folder")
     versions: dict[str, Text] = Field(default_factory=dict, description="version -> lock; the first is the default")
+    extras: tuple[Extra, ...] = Field(default=(), description="optional layers, each with a lock NAME.lock beside the image's own")
     indexes: tuple[Text, ...] = Field(default=(), description="package indexes beside PyPI; named in the locks")
     device: Device = "cpu"
     backends: Annotated[tuple[Backend, ...], NotEmpty]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.choice import nearest
 from images.lock import compile_lock
-from matrix.config import Matrix
+from matrix.config import EXTRAS, Image, Matrix
 from matrix.errors import SelectionError
 
 CPU_IMAGE = "cpu"
@@ -21,6 +22,8 @@ class Lock:
     target: Path
     indexes: tuple[str, ...] = ()
     constraints: tuple[Path, ...] = ()
+    beside: Path | None = None
+    """The lock that is installed first."""
 
 
 def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
@@ -35,6 +38,7 @@ def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
             label = f"{name}@{version}" if version else name
             target = folder / file
             found.append(Lock(name=label, source=target.with_suffix(".in"), target=target, indexes=image.indexes))
+        found.extend(_extras_of(name, image, source))
     requirements = source / "requirements"
     torch_lock = source / "images" / CPU_IMAGE / "requirements.lock"
     found.append(Lock(name="host", source=requirements / "host.in", target=requirements / "host.lock"))
@@ -50,6 +54,21 @@ def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
     return found
 
 
+def _extras_of(name: str, image: Image, source: Path) -> Iterator[Lock]:
+    """One for all versions of an image: what it adds is there in none of them."""
+    folder = source / "images" / name
+    first = folder / image.lock_of("")
+    for extra in image.extras:
+        yield Lock(
+            name=f"{name}/{extra}",
+            source=source / "images" / EXTRAS / f"{extra}.in",
+            target=folder / f"{extra}.lock",
+            indexes=image.indexes,
+            constraints=(first,),
+            beside=first,
+        )
+
+
 def make_locks(matrix: Matrix, source: Path, names: list[str], find_links: Path | None) -> int:
     locks = all_locks(matrix, source)
     known = [lock.name for lock in locks]
@@ -58,6 +77,13 @@ def make_locks(matrix: Matrix, source: Path, names: list[str], find_links: Path 
             raise SelectionError(f"there is no lock {name!r}{nearest(name, known)}")
     for lock in locks:
         if not names or lock.name in names:
-            print(f"locking {lock.source.relative_to(source)}")
-            compile_lock(lock.source, lock.target, indexes=lock.indexes, find_links=find_links, constraints=lock.constraints)
+            print(f"locking {lock.name} from {lock.source.relative_to(source)}")
+            compile_lock(
+                lock.source,
+                lock.target,
+                indexes=lock.indexes,
+                find_links=find_links,
+                constraints=lock.constraints,
+                beside=lock.beside,
+            )
     return 0

@@ -98,6 +98,9 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         metavar="CHECKOUT",
         help="only the models of a checkout of pytorch/benchmark, by their own loader (torchbench:CHECKOUT among a suite's workloads)",
     )
+    what.add_argument(
+        "--suite", action="append", default=[], metavar="NAME", help="the workloads of this suite, instead of the image's suites (repeatable)"
+    )
     what.add_argument("--partition", type=_partition, metavar="I/N", help="the I-th of N parts of the cells, counted from 1")
     what.add_argument(
         "--backend",
@@ -246,6 +249,7 @@ def selection_of(options: argparse.Namespace) -> Selection:
         exclude=tuple(options.exclude),
         exclude_exact=tuple(options.exclude_exact),
         only=(*options.only, *([f"{TORCHBENCH_SUITE}:{options.torchbench}"] if options.torchbench else [])),
+        suites=tuple(options.suite),
         partition=options.partition,
         backends=_checked(options.backend),
         modes=tuple(options.mode),

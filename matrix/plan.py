@@ -34,6 +34,8 @@ class Selection:
     """Workloads by their exact name."""
     only: tuple[str, ...] = ()
     """Workloads by their exact name, or ``path:FILE:CLASS``; they take the place of the suites'."""
+    suites: tuple[str, ...] = ()
+    """Of the configuration; they take the place of the image's."""
     partition: tuple[int, int] | None = None
     """(I, N): the I-th of N parts, counted from 1."""
     backends: tuple[str, ...] = ()
@@ -292,7 +294,10 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
     if selection.only:
         patterns = selection.only
     else:
-        patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in settings.suites)
+        for suite in selection.suites:
+            if suite not in matrix.suites:
+                raise SelectionError(f"--suite: unknown suite {suite!r}{nearest(suite, matrix.suites)}\n  next: see [suites] in matrix.toml")
+        patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in selection.suites or settings.suites)
     found: dict[tuple[str, str | None], None] = {}
     for pattern in patterns:
         if (of_file := _of_file(pattern)) is not None:

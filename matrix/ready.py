@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import catalog
-from images.recipe import BuildSettings, Recipe
-from matrix.config import Image, Matrix
+from images.recipe import BuildSettings, Extra, Recipe
+from matrix.config import EXTRAS, Image, Matrix
 from matrix.engines.engine import Engine, Environment
 from matrix.errors import EngineForbidden, EngineMissing, SelectionError
 from matrix.plan import Plan, PlannedImage
@@ -109,6 +109,9 @@ def recipe(image: PlannedImage, matrix: Matrix, source: Path) -> Recipe:
         lock=folder / settings.lock_of(image.version),
         dockerfile=source / "images" / "Dockerfile",
         smoke=folder / "smoke.py",
+        extras=tuple(
+            Extra(name=extra, lock=folder / f"{extra}.lock", smoke=source / "images" / EXTRAS / f"{extra}.py") for extra in settings.extras
+        ),
     )
 
 

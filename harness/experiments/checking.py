@@ -45,7 +45,11 @@ def report_subject(bench: Bench) -> None:
     """What is known of the workload before it runs."""
     subject = bench.subject
     bench.report.set(
-        batch_size=subject.batch_size, flops=subject.flops, bytes_moved=subject.bytes_moved, recorded_calls=subject.recorded_calls
+        batch_size=subject.batch_size,
+        flops=subject.flops,
+        bytes_moved=subject.bytes_moved,
+        tokens=subject.tokens,
+        recorded_calls=subject.recorded_calls,
     )
 
 

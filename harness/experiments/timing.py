@@ -40,6 +40,7 @@ def report_timing(measured: Measurement, checked: Checked, bench: Bench) -> None
         eager_calls_per_sample=measured.calls[EAGER, first],
         backend_calls_per_sample=measured.calls[BACKEND, first],
     )
+    _report_tokens(host, bench)
     for warning in warnings(measured, first, bench.spec.sampling.width):
         report.warn(warning)
     if first == DEVICE:
@@ -69,6 +70,15 @@ def warnings(measured: Measurement, clock: str, width: float) -> list[Warn]:
         Warn.UNSTABLE: any(modes(values) for values in latencies),
     }
     return [warning for warning, is_so in found.items() if is_so]
+
+
+def _report_tokens(host: dict[str, float], bench: Bench) -> None:
+    subject = bench.subject
+    for variant, prefix in ((EAGER, "eager_"), (BACKEND, "")):
+        if subject.tokens is not None:
+            bench.report.set(**{f"{prefix}tokens_per_second": subject.tokens / host[variant]})
+        if subject.first_token:
+            bench.report.set(**{f"{prefix}time_to_first_token_seconds": host[variant]})
 
 
 def _report_device(measured: Measurement, host: dict[str, float], report: Report) -> None:
