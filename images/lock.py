@@ -80,12 +80,12 @@ def compile_lock(
             "  next: mend the file, or name a folder of wheels: nox -s lock -- --find-links DIR"
         )
     header = HEADER.format(source=source.name, digest=source_digest(source, indexes, constraints))
-    there = _packages(beside.read_text(encoding="utf-8")) if beside is not None else frozenset()
-    locked = [line for line in done.stdout.strip().splitlines() if not _packages(line) & there]
+    there = packages(beside.read_text(encoding="utf-8")) if beside is not None else frozenset()
+    locked = [line for line in done.stdout.strip().splitlines() if not packages(line) & there]
     lines = [header, *(f"--extra-index-url {index}" for index in indexes), *locked]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _packages(lock: str) -> frozenset[str]:
+def packages(lock: str) -> frozenset[str]:
     """Names in a lock. uv writes them all in one way."""
     return frozenset(re.findall(r"^([a-z0-9][a-z0-9._-]*)\s*(?:\[[^]]*\])?\s*==", lock, re.MULTILINE))

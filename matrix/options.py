@@ -99,7 +99,11 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         help="only the models of a checkout of pytorch/benchmark, by their own loader (torchbench:CHECKOUT among a suite's workloads)",
     )
     what.add_argument(
-        "--suite", action="append", default=[], metavar="NAME", help="the workloads of this suite, instead of the image's suites (repeatable)"
+        "--suite",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the workloads of this suite, instead of the image's suites (repeatable)",
     )
     what.add_argument("--partition", type=_partition, metavar="I/N", help="the I-th of N parts of the cells, counted from 1")
     what.add_argument(

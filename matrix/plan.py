@@ -296,7 +296,9 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
     else:
         for suite in selection.suites:
             if suite not in matrix.suites:
-                raise SelectionError(f"--suite: unknown suite {suite!r}{nearest(suite, matrix.suites)}\n  next: see [suites] in matrix.toml")
+                raise SelectionError(
+                    f"--suite: unknown suite {suite!r}{nearest(suite, matrix.suites)}\n  next: see [suites] in matrix.toml"
+                )
         patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in selection.suites or settings.suites)
     found: dict[tuple[str, str | None], None] = {}
     for pattern in patterns:

@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from images.build import ensure_image
-from images.recipe import BuildSettings, Recipe
+from images.recipe import BuildSettings, Extra, Recipe
 from tests.conftest import SOURCE
 
 pytestmark = pytest.mark.engine
@@ -53,11 +53,17 @@ def test_a_change_costs_the_layers_from_it_on(engine: docker.DockerClient, recip
     before = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
     assert before[: len(base)] == base
     compiler, packages = len(base), len(base) + 1
-    assert len(before) == packages + 2, "the compiler, the packages and the smoke test have a layer each"
+    assert len(before) == packages + 3, "the compiler, the packages, the extras and the smoke test have a layer each"
 
     recipe.smoke.write_text("print('still right')\n")
     after = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
-    assert after[: packages + 1] == before[: packages + 1], "another smoke test installs nothing"
+    assert after[: packages + 2] == before[: packages + 2], "another smoke test installs nothing"
+
+    extra = Extra(name="none", lock=recipe.lock.with_name("none.lock"), smoke=recipe.lock.with_name("none.py"))
+    extra.lock.write_text("# nothing\n")
+    extra.smoke.write_text("print('right')\n")
+    after = layers(engine, ensure_image(replace(recipe, extras=(extra,)), BuildSettings(), print).reference)
+    assert after[: packages + 1] == before[: packages + 1], "an extra installs nothing of the image's own lock again"
 
     recipe.lock.write_text("# nothing else\n")
     after = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)

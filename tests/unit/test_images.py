@@ -14,8 +14,8 @@ from images.build import build_command, stage_context
 from images.compressed import compressed_bytes
 from images.docker_cli import Builder, find_builder
 from images.errors import BuilderMissing, LockMissing
-from images.lock import compile_command, is_fresh
-from images.recipe import BuildSettings, Recipe, tag
+from images.lock import compile_command, is_fresh, packages
+from images.recipe import BuildSettings, Extra, Recipe, tag
 from images.virtualenv import environment_digest, install_command, install_variables
 from matrix.config import load_matrix
 from matrix.locks import all_locks
@@ -45,11 +45,49 @@ def test_the_same_inputs_have_the_same_tag(recipe: Recipe) -> None:
     assert tag(recipe, "sha256:1").startswith("benchmatrix/cpu:2.13-")
 
 
+@pytest.fixture
+def extra(tmp_path: Path) -> Extra:
+    for name in ("models.lock", "models.py"):
+        (tmp_path / name).write_text(name)
+    return Extra(name="models", lock=tmp_path / "models.lock", smoke=tmp_path / "models.py")
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "smoke.py", "requirements.lock"])
 def test_every_input_changes_the_tag(recipe: Recipe, name: str) -> None:
     before = tag(recipe, "sha256:1")
     (recipe.lock.parent / name).write_text("changed")
     assert tag(recipe, "sha256:1") != before
+
+
+@pytest.mark.parametrize("name", ["models.lock", "models.py"])
+def test_an_extra_and_every_input_of_it_changes_the_tag(recipe: Recipe, extra: Extra, name: str) -> None:
+    with_it = replace(recipe, extras=(extra,))
+    before = tag(with_it, "sha256:1")
+    assert before != tag(recipe, "sha256:1")
+    (recipe.lock.parent / name).write_text("changed")
+    assert tag(with_it, "sha256:1") != before
+
+
+def test_a_missing_lock_of_an_extra_names_the_command_that_makes_it(recipe: Recipe, extra: Extra) -> None:
+    extra.lock.unlink()
+    with pytest.raises(LockMissing, match="nox -s lock -- cpu/models"):
+        tag(replace(recipe, extras=(extra,)), "sha256:1")
+
+
+def test_the_extras_of_the_configuration_are_the_images() -> None:
+    matrix = load_matrix(SOURCE / "matrix.toml")
+    recipes = [recipe_of(choose_image(text, matrix, text), matrix, SOURCE) for text in ("inductor-cuda@2.15", "inductor-cuda@2.14")]
+    assert {extra.lock for recipe in recipes for extra in recipe.extras} == {SOURCE / "images" / "inductor-cuda" / "huggingface.lock"}, (
+        "what an extra adds is the same for every version"
+    )
+    assert recipes[0].read_extra_locks()["huggingface"].count(b"transformers==") == 1
+
+
+def test_a_lock_of_an_extra_has_what_the_image_does_not_have() -> None:
+    """What is installed second leaves what was installed first as it is."""
+    for lock in all_locks(load_matrix(SOURCE / "matrix.toml"), SOURCE):
+        if lock.beside is not None:
+            assert not packages(lock.target.read_text()) & packages(lock.beside.read_text())
 
 
 def test_a_base_that_moved_changes_the_tag(recipe: Recipe) -> None:
@@ -132,6 +170,14 @@ def test_the_context_is_the_inputs_and_the_wheels_and_nothing_else(recipe: Recip
         "smoke.py",
         "wheelhouse/torch.whl",
     ]
+    assert (context / "extras").is_dir()
+
+
+def test_extras_are_in_the_context_by_their_names(recipe: Recipe, extra: Extra, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    stage_context(replace(recipe, extras=(extra,)), BuildSettings(), context)
+    assert sorted(path.name for path in (context / "extras").iterdir()) == ["models.lock", "models.py"]
 
 
 def test_a_missing_lock_names_the_command_that_makes_it(recipe: Recipe) -> None:
@@ -150,6 +196,7 @@ def test_installing_takes_indexes_or_the_wheelhouse() -> None:
 
 def test_another_lock_is_another_environment() -> None:
     assert environment_digest(b"torch==1") != environment_digest(b"torch==2")
+    assert environment_digest(b"torch==1") != environment_digest(b"torch==1", b"transformers==5")
 
 
 def test_wheels_take_the_place_of_extra_indexes_when_locking() -> None:

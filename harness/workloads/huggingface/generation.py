@@ -10,7 +10,7 @@ from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
 
 
-class FixedLayer(StaticLayer):
+class FixedLayer(StaticLayer):  # type: ignore[misc]  # transformers is read as Any
     """A layer of a static cache that stays where it is: every call writes to the same places, so that any number of them do the same."""
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +48,7 @@ class Generating(torch.nn.Module):
         return logits
 
     def _apply(self, fn: Any, recurse: bool = True) -> Generating:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._bind()
         return self
 

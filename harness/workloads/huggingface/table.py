@@ -32,7 +32,15 @@ _BART: Configuration = {
     "encoder_ffn_dim": 256,
     "decoder_ffn_dim": 256,
 }
-_T5: Configuration = {"vocab_size": VOCABULARY, "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
+_T5: Configuration = {
+    "vocab_size": VOCABULARY,
+    "d_model": 128,
+    "d_kv": 32,
+    "d_ff": 256,
+    "num_layers": 2,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+}
 _GPT2: Configuration = {"vocab_size": VOCABULARY, "n_embd": 128, "n_layer": 2, "n_head": 4, "bos_token_id": 0, "eos_token_id": 0}
 _GPT_J: Configuration = {**_GPT2, "rotary_dim": 16}
 _GPT_NEO: Configuration = {
@@ -163,9 +171,7 @@ def _generation(model: str, family: str, task: str, large: Configuration, small:
     def size(prompt: int, cache: int, configuration: Configuration) -> Size:
         return Size(batch=1, length=prompt if task == "prefill" else (prompt + cache) // 2, configuration=configuration, cache=cache)
 
-    return Architecture(
-        model=model, family=family, task=task, large=size(prompt, cache, large), small=size(32, 96, {**large, **small})
-    )
+    return Architecture(model=model, family=family, task=task, large=size(prompt, cache, large), small=size(32, 96, {**large, **small}))
 
 
 _BLENDERBOT = {**_BART, "max_position_embeddings": 128}
@@ -203,10 +209,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "DistilBertForQuestionAnswering": _entry("DistilBertForQuestionAnswering", "span", 512, 128, _DISTIL_BERT, family="distilbert"),
     "DistillGPT2": _entry("GPT2LMHeadModel", "language", 16, 512, _GPT2, family="gpt2", large={"n_layer": 6}),
     "ElectraForCausalLM": _entry("ElectraForCausalLM", "language", 32, 512, {**_BERT, "embedding_size": 64}, family="electra"),
-    "ElectraForQuestionAnswering": _entry("ElectraForQuestionAnswering", "span", 128, 512, {**_BERT, "embedding_size": 64}, family="electra"),
-    "GPT2ForSequenceClassification": _entry(
-        "GPT2ForSequenceClassification", "classification", 4, 1024, _GPT2, family="gpt2", large=_PAD
+    "ElectraForQuestionAnswering": _entry(
+        "ElectraForQuestionAnswering", "span", 128, 512, {**_BERT, "embedding_size": 64}, family="electra"
     ),
+    "GPT2ForSequenceClassification": _entry("GPT2ForSequenceClassification", "classification", 4, 1024, _GPT2, family="gpt2", large=_PAD),
     "GPTJForCausalLM": _entry("GPTJForCausalLM", "language", 1, 128, _GPT_J, family="gptj"),
     "GPTJForQuestionAnswering": _entry("GPTJForQuestionAnswering", "span", 1, 128, _GPT_J, family="gptj"),
     "GPTNeoForCausalLM": _entry("GPTNeoForCausalLM", "language", 32, 128, _GPT_NEO, family="gpt_neo"),
@@ -215,9 +221,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "GoogleFnet": _entry("FNetForMaskedLM", "language", 16, 512, {**_BERT, "tpu_short_seq_length": 32}, family="fnet"),
     "LayoutLMForMaskedLM": _entry("LayoutLMForMaskedLM", "language", 16, 512, _BERT, family="layoutlm"),
-    "LayoutLMForSequenceClassification": _entry(
-        "LayoutLMForSequenceClassification", "classification", 32, 512, _BERT, family="layoutlm"
-    ),
+    "LayoutLMForSequenceClassification": _entry("LayoutLMForSequenceClassification", "classification", 32, 512, _BERT, family="layoutlm"),
     "M2M100ForConditionalGeneration": _entry("M2M100ForConditionalGeneration", "translation", 16, 128, _BART, family="m2m_100"),
     "MBartForCausalLM": _entry("MBartForCausalLM", "language", 4, 1024, _BART, family="mbart"),
     "MBartForConditionalGeneration": _entry("MBartForConditionalGeneration", "language", 4, 1024, _BART, family="mbart"),
@@ -231,7 +235,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "language",
         2,
         2048,
-        {"vocab_size": VOCABULARY, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 256, "word_embed_proj_dim": 128},
+        {
+            "vocab_size": VOCABULARY,
+            "hidden_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "ffn_dim": 256,
+            "word_embed_proj_dim": 128,
+        },
         family="opt",
     ),
     "PLBartForCausalLM": _entry("PLBartForCausalLM", "language", 8, 1024, _BART, family="plbart"),
@@ -292,9 +303,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         large=_WHISPER_TINY,
     ),
     "Qwen/Qwen3-0.6B": _entry("Qwen3ForCausalLM", "language", 1, 1000, _DECODER, family="qwen3", large=_QWEN3_0_6B),
-    "mistralai/Mistral-7B-Instruct-v0.3": _entry(
-        "MistralForCausalLM", "language", 1, 1000, _DECODER, family="mistral", large=_MISTRAL_7B
-    ),
+    "mistralai/Mistral-7B-Instruct-v0.3": _entry("MistralForCausalLM", "language", 1, 1000, _DECODER, family="mistral", large=_MISTRAL_7B),
     "openai/gpt-oss-20b": _entry(
         "GptOssForCausalLM",
         "language",

@@ -72,6 +72,8 @@ export function results(rows) {
     ["device time", duration(of(rows, "backend_device_seconds")), beside(duration(of(rows, "eager_device_seconds")))],
     ["host time", duration(of(rows, "backend_latency_seconds") ?? thousandth(of(rows, "abs_latency"))), beside(duration(of(rows, "eager_latency_seconds")))],
     ["in a CUDA graph", duration(of(rows, "backend_graph_seconds")), beside(duration(of(rows, "eager_graph_seconds")))],
+    ["tokens", rate(of(rows, "tokens_per_second")), beside(rate(of(rows, "eager_tokens_per_second")))],
+    ["time to first token", duration(of(rows, "time_to_first_token_seconds")), beside(duration(of(rows, "eager_time_to_first_token_seconds")))],
     ["copies", duration(of(rows, "transfer_seconds"))],
     ["error against float64", error(of(rows, "backend_error")) || beside(error(of(rows, "eager_error"))), known(of(rows, "backend_error")) ? beside(error(of(rows, "eager_error"))) : ""],
     ["tolerance", error(of(rows, "tolerance")), texts(rows, "compared_by").join(", ")],
@@ -116,6 +118,11 @@ export function compile(rows) {
 
 function watts(value) {
   return known(value) ? `${value.toPrecision(3)}\u202fW` : "";
+}
+
+function rate(value) {
+  if (!known(value)) return "";
+  return `${value < 999.5 ? value.toPrecision(3) : count(value)}\u202f/s`;
 }
 
 function minus(whole, part) {
