@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import subprocess
 import sys
@@ -120,6 +121,21 @@ def test_generation_with_the_cache_is_the_model_without_it(model: str) -> None:
     torch.testing.assert_close(read, whole[:, 7:8])
     torch.testing.assert_close(made[0], whole[:, 8:])
     assert torch.equal(made[0], made[1]), "any number of calls do the same"
+
+
+def test_the_cache_goes_where_its_model_goes() -> None:
+    """A copy of its own for the backend and for float64: in-place work of one must not reach the other."""
+    model = load("LlamaForCausalLM_decode").model
+    copied = copy.deepcopy(model).double()
+    assert isinstance(model, Generating)
+    assert isinstance(copied, Generating)
+    for each, dtype in ((model, torch.float32), (copied, torch.float64)):
+        for index, layer in enumerate(each.cache.layers):
+            assert layer.keys is each.get_buffer(f"keys_{index}")
+            assert layer.values is each.get_buffer(f"values_{index}")
+            assert layer.keys.dtype == dtype
+            assert layer.cumulative_length is each.get_buffer("before")
+    assert copied.get_buffer("keys_0").data_ptr() != model.get_buffer("keys_0").data_ptr()
 
 
 def test_what_the_image_lacks_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:

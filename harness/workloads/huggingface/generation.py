@@ -29,11 +29,11 @@ class Generating(torch.nn.Module):
         super().__init__()
         self.model = model
         self._parameter = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
-        self._cache = StaticCache(config=model.config, max_cache_len=length)
+        self.cache = StaticCache(config=model.config, max_cache_len=length)
         config = model.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        for index in range(len(self._cache.layers)):
+        for index in range(len(self.cache.layers)):
             for name in ("keys", "values"):
                 # What projections of normalized activations are like; only what is there already is attended to.
                 states = torch.randn(batch, heads, length, width)
@@ -44,7 +44,7 @@ class Generating(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Tokens, (batch, new tokens) -> logits of the token that comes after them, (batch, 1, vocabulary)."""
-        logits: torch.Tensor = self.model(input_ids=input_ids, use_cache=True, logits_to_keep=1, **{self._parameter: self._cache}).logits
+        logits: torch.Tensor = self.model(input_ids=input_ids, use_cache=True, logits_to_keep=1, **{self._parameter: self.cache}).logits
         return logits
 
     def _apply(self, fn: Any, recurse: bool = True) -> Generating:
@@ -54,7 +54,7 @@ class Generating(torch.nn.Module):
 
     def _bind(self) -> None:
         """The cache's layers anew, of the buffers as they are now."""
-        for index, old in enumerate(self._cache.layers):
+        for index, old in enumerate(self.cache.layers):
             keys, values = self.get_buffer(f"keys_{index}"), self.get_buffer(f"values_{index}")
             layer = FixedLayer(max_cache_len=old.max_cache_len)
             layer.lazy_initialization(keys, values)
@@ -62,4 +62,4 @@ class Generating(torch.nn.Module):
             for tensor in (layer.keys, layer.values, layer.cumulative_length):
                 # CUDA graphs then take it where it is, in place of copying it in every call.
                 torch._dynamo.mark_static_address(tensor)
-            self._cache.layers[index] = layer
+            self.cache.layers[index] = layer
