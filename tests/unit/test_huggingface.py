@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo.testing
+import transformers
 
 from harness.cell import Cell, LaunchSpec, Sampling
 from harness.files import read_fields
@@ -76,6 +78,32 @@ def test_large_is_the_model_of_that_name(name: str) -> None:
     with torch.device("meta"):
         model = build(architecture, architecture.large.configuration)
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_sequences_are_no_longer_than_positions(name: str) -> None:
+    """Beyond them a CPU raises, and a GPU reads what is there."""
+    architecture = ARCHITECTURES[name]
+    # Positions of these begin after the token of padding.
+    first = 2 if architecture.family in {"roberta", "camembert", "longformer"} else 0
+    for size in (architecture.large, architecture.small):
+        config = getattr(transformers, architecture.model).config_class(**size.configuration)
+        limit = getattr(config, "max_target_positions", None) or getattr(config, "max_position_embeddings", None)
+        if limit is not None:
+            assert first + max(size.length, size.cache) <= limit
+
+
+def test_no_call_finds_out_what_the_next_goes_by() -> None:
+    """A second call that differs in anything is compiled anew; a word to the log breaks the graph."""
+    for name in ("ViTForImageClassification", "GPT2ForSequenceClassification", "DistillGPT2"):
+        subject = load(name)
+        torch._dynamo.reset()
+        counts = torch._dynamo.testing.CompileCounter()
+        compiled = torch.compile(subject.model, backend=counts, fullgraph=True)
+        with torch.no_grad():
+            for _ in range(2):
+                compiled(*subject.inputs)
+        assert counts.frame_count == 1, name
 
 
 def test_dropout_is_computed_and_drops_nothing() -> None:

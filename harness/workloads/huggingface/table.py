@@ -59,6 +59,7 @@ _DECODER: Configuration = {**_BERT, "num_key_value_heads": 2, "head_dim": 32}
 
 # From the hub.
 _CAMEMBERT: Configuration = {"vocab_size": 32005, "max_position_embeddings": 514, "type_vocab_size": 1}
+# The class' default has 512 positions, of which padding takes two: upstream, which uses it, has nothing but padding as input.
 _ROBERTA: Configuration = {"max_position_embeddings": 514, "type_vocab_size": 1}
 _LONGFORMER: Configuration = {
     "vocab_size": 50265,

@@ -104,17 +104,22 @@ def build(architecture: Architecture, changes: Configuration) -> Any:
     with no_init_weights():
         model = model_class(config)
     model.init_weights()
+    if getattr(model, "loss_type", "") is None:
+        # The one that it takes anyway, after a word to the log: there a graph would break.
+        model.loss_type = "ForCausalLM"
     return model
 
 
 def _settle(config: Any) -> None:
-    """No randomness in a result, and no cache but where it is what is measured."""
+    """No randomness in a result, no cache but where it is what is measured, and nothing left for the first call to find out."""
     for name, value in list(vars(config).items()):
         # An attention without dropout is another kernel: what has none is left without.
         if isinstance(value, float) and value > 0 and "drop" in name:
             # Whole layers are dropped by a branch of Python's.
             setattr(config, name, 0.0 if "layerdrop" in name else NO_DROPOUT)
     config.use_cache = False
+    # Of a classification; the first call would find it out by its labels and keep it, so that the second would be compiled anew.
+    config.problem_type = "single_label_classification"
 
 
 def _no_init_weights() -> Any:
