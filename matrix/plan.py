@@ -194,8 +194,9 @@ def _by_one_backend(settings: Image, selection: Selection, experiment: str) -> t
     return settings.model_copy(update={"backends": (backend,)}), dataclasses.replace(selection, backends=(backend,))
 
 
-def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:
-    """Of cells that are there, those that the command line asks for. Raises SelectionError where a pattern is wrong."""
+def selected(matrix: Matrix, cells: Iterable[Cell], selection: Selection) -> list[Cell]:
+    """Of cells that are there, those that the command line asks for. Raises SelectionError where a pattern or the name of a suite is wrong."""
+    of_suites = _patterns(matrix, selection.suites)
     only: set[str] = set()
     for name in selection.only:
         of_file = _of_file(name)
@@ -205,6 +206,7 @@ def selected(cells: Iterable[Cell], selection: Selection) -> list[Cell]:
         cell
         for cell in cells
         if (not only or cell.workload in only)
+        and (not of_suites or bool(only) or is_named(cell.workload, of_suites))
         and (not selection.batch_sizes or cell.batch_size in selection.batch_sizes)
         and ((_is_of_image(cell.workload) and not selection.backends) or _chosen(cell, axes))
     ]
@@ -294,12 +296,7 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
     if selection.only:
         patterns = selection.only
     else:
-        for suite in selection.suites:
-            if suite not in matrix.suites:
-                raise SelectionError(
-                    f"--suite: unknown suite {suite!r}{nearest(suite, matrix.suites)}\n  next: see [suites] in matrix.toml"
-                )
-        patterns = itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in selection.suites or settings.suites)
+        patterns = _patterns(matrix, selection.suites or settings.suites)
     found: dict[tuple[str, str | None], None] = {}
     for pattern in patterns:
         if (of_file := _of_file(pattern)) is not None:
@@ -312,6 +309,13 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
             )
         found.update(dict.fromkeys((name, None) for name in names))
     return list(found)
+
+
+def _patterns(matrix: Matrix, suites: tuple[str, ...]) -> tuple[str, ...]:
+    for suite in suites:
+        if suite not in matrix.suites:
+            raise SelectionError(f"--suite: unknown suite {suite!r}{nearest(suite, matrix.suites)}\n  next: see [suites] in matrix.toml")
+    return tuple(itertools.chain.from_iterable(matrix.suites[suite].workloads for suite in suites))
 
 
 def user_workload(text: str) -> tuple[str, str]:

@@ -161,5 +161,5 @@ def stored_turns(sources: Mapping[str, Source]) -> Mapping[str, Sequence[Mapping
 
 def _cells(matrix: Matrix, source: Source, selection: Selection) -> tuple[Sequence[Cell], Sequence[Excluded]]:
     if isinstance(source, Stored):
-        return selected(source.cells, selection), ()
+        return selected(matrix, source.cells, selection), ()
     return cells_of(matrix, source, selection)

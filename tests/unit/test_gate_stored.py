@@ -19,7 +19,7 @@ from reports.gate.procedure import Verdict
 from reports.gate.report import Decision, GateReport
 from reports.gate.stored import in_turn, read_run
 from tests.fake_engine import Played, PlayedEngine, Script
-from tests.unit.gate_runs import NEW, OLD, alike, gate, planted, setup_of
+from tests.unit.gate_runs import MATRIX, NEW, OLD, alike, gate, planted, setup_of
 from tests.unit.test_gate_command import BOTH, Run, engine, only_run, run
 
 __all__ = ["engine", "run"]
@@ -277,10 +277,10 @@ def test_conditions_of_two_runs() -> None:
 
 def test_cells_that_are_there_are_selected_as_cells_that_are_planned() -> None:
     cells = setup_of().cells
-    assert selected(cells, Selection()) == list(cells)
-    assert [cell.workload for cell in selected(cells, Selection(only=("micro/sort",)))] == ["micro/sort"]
-    assert selected(cells, Selection(backends=("eager",))) == []
-    assert selected(cells, Selection(filter=("sort",), exclude=("micro",))) == []
+    assert selected(MATRIX, cells, Selection()) == list(cells)
+    assert [cell.workload for cell in selected(MATRIX, cells, Selection(only=("micro/sort",)))] == ["micro/sort"]
+    assert selected(MATRIX, cells, Selection(backends=("eager",))) == []
+    assert selected(MATRIX, cells, Selection(filter=("sort",), exclude=("micro",))) == []
 
 
 class TestWhatIsNotCompared:

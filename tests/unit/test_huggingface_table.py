@@ -10,7 +10,8 @@ import pytest
 from harness import catalog
 from harness.workloads.huggingface.table import ARCHITECTURES
 from matrix.config import load_matrix
-from matrix.plan import Selection, choose_image, make_plan
+from matrix.errors import SelectionError
+from matrix.plan import Selection, choose_image, make_plan, selected
 from tests.conftest import SOURCE
 
 UPSTREAM = """
@@ -102,7 +103,12 @@ def test_a_suite_of_the_command_line_takes_the_place_of_the_images() -> None:
     assert "huggingface" not in matrix.images["cpu"].suites, "an hour of compiling is run when it is asked for"
     selection = Selection(suites=("huggingface",), backends=("inductor",))
     plan = make_plan(matrix, (choose_image("cpu", matrix, "cpu"),), selection)
-    assert [cell.workload for cell in plan.launches[0].cells] == [f"huggingface/{name}" for name in catalog.SUITES["huggingface"]]
+    cells = plan.launches[0].cells
+    assert [cell.workload for cell in cells] == [f"huggingface/{name}" for name in catalog.SUITES["huggingface"]]
+    assert selected(matrix, cells, selection) == list(cells), "of a run that is stored, too"
+    assert selected(matrix, cells, Selection(suites=("micro",))) == []
+    with pytest.raises(SelectionError, match="unknown suite 'hugingface'; did you mean 'huggingface'"):
+        make_plan(matrix, (choose_image("cpu", matrix, "cpu"),), Selection(suites=("hugingface",)))
 
 
 @pytest.mark.parametrize(
