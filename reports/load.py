@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -151,9 +152,10 @@ def run_files(path: Path, name: str) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    if (path / name).exists():
+    # A link that leads nowhere is there, too: whoever reads it says that it cannot.
+    if os.path.lexists(path / name):
         yield path / name
-    yield from sorted((path / INCOMING).glob(f"*/{name}"))
+    yield from (file for folder in sorted((path / INCOMING).glob("*")) if os.path.lexists(file := folder / name))
 
 
 def _table(file: Path, source: Path, known: set[Key], quarantined: list[Quarantined]) -> pd.DataFrame:

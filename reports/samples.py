@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from harness.files import read_fields
-from harness.records import SAMPLE_COLUMNS
+from harness.records import SAMPLE_COLUMNS, one_line
 from matrix.store import SAMPLES, is_regular
-from reports.load import run_files
+from reports.gate.wording import counted
+from reports.load import Quarantined, run_files
 
 READ = ("launch", "attempt", "cell", "variant", "clock", "index", "seconds", "mark")
 """Columns that anybody looks at; ``samples.csv`` has more."""
@@ -20,21 +21,41 @@ _KINDS = {"launch": "int64", "attempt": "int64", "index": "int64", "seconds": "f
 _TEXTS = tuple(column for column in READ if column not in _KINDS)
 
 
-def load_samples(run: Path) -> tuple[pd.DataFrame, int]:
-    """(the samples of a run directory in the order of its files, how many lines do not read). Columns READ, texts as categories.
+def load_samples(run: Path, name: str = "") -> tuple[pd.DataFrame, tuple[Quarantined, ...]]:
+    """(the samples of a run directory in the order of its files, what of these files does not read). Columns READ, texts as categories.
 
-    Empty for a file, and for a run without samples.
+    name: what the run is called, where that is not its folder's name. Empty for a file, and for a run without samples.
     """
-    tables = [_table(file) for file in run_files(run, SAMPLES) if is_regular(file)] if run.is_dir() else []
-    unread = sum(count for _, count in tables)
-    found = [table for table, _ in tables if len(table)]
+    tables, aside = [], []
+    for file in run_files(run, SAMPLES) if run.is_dir() else ():
+        table, reason = _read(file)
+        tables.append(table)
+        if reason:
+            aside.append(Quarantined(file=f"{name or run.name}/{file.relative_to(run)}", line=0, reason=reason))
+    unread = tuple(aside)
+    found = [table for table in tables if len(table)]
     if not found:
-        return pd.DataFrame({name: pd.Series(dtype=_KINDS.get(name, "category")) for name in READ}), unread
+        return _empty(), unread
     if len(found) == 1:
         return found[0], unread
     # Categories of two files are not the same ones.
     joined = pd.concat([table.astype(dict.fromkeys(_TEXTS, "object")) for table in found], ignore_index=True)
     return joined.astype(dict.fromkeys(_TEXTS, "category")), unread
+
+
+def _read(file: Path) -> tuple[pd.DataFrame, str]:
+    """(its samples, why some or all of it are not there; empty where nothing is missing)."""
+    if not is_regular(file):
+        return _empty(), "no regular file: its samples are not read"
+    try:
+        found, lost = _table(file)
+    except OSError as error:
+        return _empty(), one_line(str(error), 200)
+    return found, f"{counted(lost, 'line')} of it {'is no sample' if lost == 1 else 'are no samples'}" if lost else ""
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=_KINDS.get(name, "category")) for name in READ})
 
 
 def _table(file: Path) -> tuple[pd.DataFrame, int]:

@@ -9,13 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from harness.records import Status, one_line
-from matrix.store import SAMPLES, is_abandoned
+from matrix.store import is_abandoned
 from reports.gate.outputs.as_json import NotAGateReport
 from reports.gate.outputs.as_json import read as read_gate
 from reports.gate.outputs.write import JSON as GATE_FILE
 from reports.gate.report import GateReport
 from reports.gate.setup import ANCHOR, BASELINE
-from reports.gate.wording import counted
 from reports.load import SOURCE, Loaded, Quarantined, Source
 from reports.samples import load_samples
 
@@ -57,11 +56,9 @@ def collect(loaded: Loaded) -> Collected:
                     unread.append(Quarantined(file=f"{source.name}/{folder}{GATE_FILE}", line=0, reason=reason))
     samples = []
     for source in loaded.sources:
-        table, lost = load_samples(source.path)
+        table, aside = load_samples(source.path, source.name)
         samples.append(table)
-        if lost:
-            reason = f"{counted(lost, 'line')} of it {'is no sample' if lost == 1 else 'are no samples'}"
-            unread.append(Quarantined(file=f"{source.name}/{SAMPLES}", line=0, reason=reason))
+        unread += aside
     return Collected(
         loaded=loaded,
         samples=tuple(samples),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from reports.samples import READ, load_samples
 from tests.unit.page_runs import decoded, page_of, row, texts, write_run
 
 CELL = "micro/softmax inductor"
+NOBODY = 65534
 
 
 def samples_of(seconds: list[float], variant: str = "backend", cell: str = CELL, first: int = 0, **changes: object) -> list[Sample]:
@@ -111,7 +116,7 @@ def test_a_line_that_does_not_read_costs_itself(tmp_path: Path, damage: str) -> 
         file.write(damage)
     found, unread = load_samples(run)
     assert (found["seconds"].tolist(), found["cell"].astype(str).tolist()) == ([1e-3], ["c,d \u00e9"])
-    assert unread == 1
+    assert [item.reason for item in unread] == ["1 line of it is no sample"]
     assert [item.reason for item in page_of(run).quarantined] == ["1 line of it is no sample"]
     assert tuple(found.columns) == READ
 
@@ -122,13 +127,56 @@ def test_what_a_killed_command_left_is_read_too(tmp_path: Path) -> None:
     left.mkdir(parents=True)
     append_samples(left / "samples.csv", samples_of([2e-3], cell="other"))
     found, unread = load_samples(run)
-    assert (found["seconds"].tolist(), unread) == ([1e-3, 2e-3], 0)
+    assert (found["seconds"].tolist(), unread) == ([1e-3, 2e-3], ())
     assert isinstance(found["cell"].dtype, pd.CategoricalDtype)
 
 
-def test_links_and_files_have_no_samples(tmp_path: Path) -> None:
-    elsewhere = write_run(tmp_path / "elsewhere", [row()], samples_of([1e-3]))
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.symlink_to(path.parent / "results.csv"), lambda path: path.symlink_to("nowhere"), Path.mkdir, os.mkfifo],
+    ids=["link", "dangling link", "folder", "pipe"],
+)
+@pytest.mark.parametrize("folder", ["", "incoming/001-0"])
+def test_what_is_no_regular_file_is_not_followed_and_named(tmp_path: Path, folder: str, make: Callable[[Path], None]) -> None:
     run = write_run(tmp_path / "run", [row()])
-    (run / "samples.csv").symlink_to(elsewhere / "samples.csv")
+    (run / folder).mkdir(parents=True, exist_ok=True)
+    make(run / folder / "samples.csv")
     assert len(load_samples(run)[0]) == 0
-    assert len(load_samples(run / "results.csv")[0]) == 0
+    said = [(item.file, item.line, item.reason) for item in page_of(run).quarantined]
+    assert said == [(f"run/{folder}{'/' if folder else ''}samples.csv", 0, "no regular file: its samples are not read")]
+
+
+def test_a_file_has_no_samples(tmp_path: Path) -> None:
+    found, unread = load_samples(write_run(tmp_path / "run", [row()], samples_of([1e-3])) / "results.csv")
+    assert (len(found), unread) == (0, ())
+
+
+def test_samples_that_nobody_may_read_are_named_and_the_rows_are_shown(open_path: Path) -> None:
+    run = write_run(open_path / "run", [row()], samples_of([1e-3]))
+    (run / "samples.csv").chmod(0)
+    with without_rights():
+        page = page_of(run)
+    assert page.matrix.entries.numbers["speedup"].tolist() == [2.0]
+    (said,) = page.quarantined
+    assert said.file == "run/samples.csv"
+    assert "Permission denied" in said.reason
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that other users may enter; pytest's own are its user's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def without_rights() -> Iterator[None]:
+    """As a user whom modes of files bind: root reads what it likes."""
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
