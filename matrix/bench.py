@@ -18,7 +18,7 @@ from matrix.overrides import with_build_options, with_options
 from matrix.plan import Plan, PlannedImage, choose_image, make_plan
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import build_settings, make_ready, recipe
-from matrix.resume import find_begun, ready_again, resumable
+from matrix.resume import find_begun, ready_again, resumable, stated
 from matrix.runner import Settings, run_plan
 from matrix.store import Run, create_run, new_name, open_run
 
@@ -66,13 +66,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
 
 def _measure(plan: Plan, matrix: Matrix, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path) -> int:
     print(f"run {run.directory}: {plan.rows} rows, {len(plan.launches)} launches, seed {plan.seed}, engine {engine.name}")
-    state = "interrupted"
-    try:
-        with resumable(run):
-            run_plan(plan, Settings(matrix=matrix, seed=plan.seed), engine, environments, run, print)
-        state = "done"
-    finally:
-        run.update_manifest(lambda manifest: manifest.update(state=state))
+    with stated(run) as is_done, resumable(run):
+        run_plan(plan, Settings(matrix=matrix, seed=plan.seed), engine, environments, run, print)
+        is_done()
     incomplete = sum(row.status == Status.INFRA_ERROR for row in run.rows())
     # The page is made by the next command of the house, from the files alone.
     shown = subprocess.run([sys.executable, "-m", "reports", str(run.directory)], cwd=source, check=False).returncode

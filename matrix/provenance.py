@@ -18,6 +18,8 @@ from matrix.plan import Excluded, Launch, Plan, PlannedImage
 
 GATE = "gate"
 """Key of the manifest that only a run of the gate has: what it compares."""
+RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
+"""States of a run, as its manifest has them."""
 
 
 def harness_digest(source: Path) -> str:
@@ -86,7 +88,7 @@ def describe_run(
         "launches": [_entry(launch, launch.cells) for launch in plan.launches],
         "planned_rows": plan.rows,
         "excluded": [dataclasses.asdict(item) for item in plan.excluded],
-        "state": "running",
+        "state": RUNNING,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from matrix.engines.engine import Environment
 from matrix.errors import RunNotFound, SelectionError
 from matrix.overrides import matrix_of
 from matrix.plan import Plan, PlannedImage
-from matrix.provenance import harness_digest, plan_of, user_module_digests
+from matrix.provenance import DONE, INTERRUPTED, RUNNING, harness_digest, plan_of, user_module_digests
 from matrix.ready import Ready, make_ready
 from matrix.store import Run, open_run
 
@@ -67,6 +67,19 @@ def _require_same(manifest: Mapping[str, Any], plan: Plan, environments: Mapping
     for image, environment in environments.items():
         if digests[image.label] != environment.digest:
             raise SelectionError(f"the image {image.label} has changed since the run was begun\n  next: start a new run")
+
+
+@contextlib.contextmanager
+def stated(run: Run) -> Iterator[Callable[[], None]]:
+    """While this lasts the manifest says that the run is running, whether it is new or goes on; then that it is done, where that was said by a
+    call of what this yields, else that it was interrupted.
+    """
+    states = [INTERRUPTED]
+    run.update_manifest(lambda manifest: manifest.update(state=RUNNING))
+    try:
+        yield lambda: states.append(DONE)
+    finally:
+        run.update_manifest(lambda manifest: manifest.update(state=states[-1]))
 
 
 @contextlib.contextmanager

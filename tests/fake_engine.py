@@ -18,6 +18,7 @@ from harness.records import Row, Sample, Status, Taken
 from matrix.engines.engine import Environment, LaunchEnd, LaunchRequest
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage
+from matrix.store import MANIFEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,8 @@ class PlayedEngine:
     now: float = 0.0
     """Its clock: only measuring takes time."""
     requests: list[LaunchRequest] = field(default_factory=list)
+    states: set[str] = field(default_factory=set)
+    """Of the runs, while they were measured."""
     machine: Mapping[str, object] = field(default_factory=lambda: {"cpu": "fake", "cores": 2})
 
     def require(self, image: PlannedImage) -> None:
@@ -125,6 +128,7 @@ class PlayedEngine:
     def run(self, request: LaunchRequest, say: Callable[[str], None]) -> LaunchEnd:
         stop = self.stops.pop(len(self.requests), None)
         self.requests.append(request)
+        self.states.add(json.loads((request.run_directory / MANIFEST).read_text())["state"])
         (request.directory / output.FACTS).write_text(json.dumps({"machine": self.machine}))
         cells = request.spec.cells if stop is None else request.spec.cells[: stop[0]]
         rows = [self._row(self.script(request.environment.image, cell, request.spec.launch), cell, request) for cell in cells]

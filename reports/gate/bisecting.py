@@ -22,7 +22,7 @@ from matrix.config import Matrix
 from matrix.errors import SelectionError
 from matrix.provenance import GATE, describe_run
 from matrix.ready import Ready, make_ready
-from matrix.resume import find_begun, ready_again
+from matrix.resume import find_begun, ready_again, stated
 from matrix.runner import Settings
 from matrix.store import MANIFEST, RESULTS, Run, create_run, open_run, write_text
 from reports.gate.between import Locks, read_locks, require_measured_now, with_version
@@ -236,13 +236,11 @@ class Trials:
                 )
                 run = stack.enter_context(create_run(self._folder, directory.name, {**manifest, GATE: comparisons.about()}))
             self._longest_build = max(self._longest_build, budget.clock() - began)
-            state = "interrupted"
-            try:
+            with stated(run) as is_done:
                 settings = Settings(matrix=matrix, seed=setup.seed)
                 measured = measure(comparisons.setups, settings, run, ready.engine, ready.environments, print, budget)
-                state = "interrupted" if measured.out_of_time else "done"
-            finally:
-                run.update_manifest(lambda manifest: manifest.update(state=state))
+                if not measured.out_of_time:
+                    is_done()
             manifest, (progress,) = run.manifest(), measured.progress
             caps = comparisons.caps(setup, manifest)
             report = compose(

@@ -14,7 +14,7 @@ from matrix.options import selection_of
 from matrix.overrides import for_gate, with_options
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import Ready, make_ready
-from matrix.resume import find_begun, ready_again, resumable
+from matrix.resume import find_begun, ready_again, resumable, stated
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
 from reports.gate.baseline_file import write_baseline
@@ -125,15 +125,12 @@ def _decide(
     expected = load_expected(ending.expected_failures, matrix.images)
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
     print(f"run {run.directory}: {plain(comparisons.title)}, {counted(cells, 'cell')}, seed {comparisons.seed}")
-    state = "interrupted"
-    try:
-        with resumable(run):
-            settings = Settings(matrix=matrix, seed=comparisons.seed)
-            engine, environments = (None, {}) if ready is None else (ready.engine, ready.environments)
-            measured = measure(comparisons.setups, settings, run, engine, environments, print, budget)
-        state = "interrupted" if measured.out_of_time else "done"
-    finally:
-        run.update_manifest(lambda manifest: manifest.update(state=state))
+    with stated(run) as is_done, resumable(run):
+        settings = Settings(matrix=matrix, seed=comparisons.seed)
+        engine, environments = (None, {}) if ready is None else (ready.engine, ready.environments)
+        measured = measure(comparisons.setups, settings, run, engine, environments, print, budget)
+        if not measured.out_of_time:
+            is_done()
     manifest = run.manifest()
     today = datetime.datetime.now().astimezone().date()
     reports = []

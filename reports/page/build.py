@@ -55,14 +55,13 @@ def build(collected: Collected, made_at: datetime.datetime, reference: str = "")
     images, machines = make_images(layout, sources, names)
     harnesses = tuple(map(harness_of, sources))
     timed = _timed(layout, counting)
-    rows = layout.table[SOURCE].value_counts()
     quarantined = (*loaded.quarantined, *collected.unread)
     comparisons = _comparisons(collected, layout, matrix, timed, images, machines, harnesses)
     return Page(
         title=", ".join(names[:NAMED_SOURCES]) + (f" and {len(names) - NAMED_SOURCES} more" if len(names) > NAMED_SOURCES else ""),
         made_at=made_at.isoformat(timespec="seconds"),
         sources=tuple(
-            source_facts(source, int(rows.get(source.name, 0)), made_at, abandoned=place in collected.abandoned)
+            source_facts(source, loaded.table[loaded.table[SOURCE] == source.name], made_at, abandoned=place in collected.abandoned)
             for place, source in enumerate(sources)
         ),
         machines=machines,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from matrix.provenance import GATE
+from matrix.provenance import GATE, INTERRUPTED, RUNNING
 from matrix.store import MANIFEST_SCHEMA
 from reports.ancestor import Part
 from reports.gate.differences import differences, side_of
@@ -17,8 +17,8 @@ from reports.load import SOURCE, Source
 from reports.manifest import cards_of, entries, mapping, processor_of
 from reports.page.layout import Layout
 from reports.page.model import Difference, ExcludedCell, ImageFacts, Machine, Progress, SourceFacts
+from reports.page.pace import seconds_left
 
-RUNNING, INTERRUPTED = "running", "interrupted"
 SAME_MACHINE = ("cpu", "cores", "sockets", "physical_cores", "architecture", "system")
 """Facts by which two machines are the same, beside their memory (in GiB: a kernel takes some of it) and their GPUs' names."""
 GIBIBYTE = 1 << 30
@@ -28,22 +28,19 @@ MOST_FACTS = 200
 Facts = tuple[tuple[str, str], ...]
 
 
-def source_facts(source: Source, rows: int, made_at: datetime.datetime, *, abandoned: bool) -> SourceFacts:
-    """abandoned: whether no command has the run open."""
+def source_facts(source: Source, rows: pd.DataFrame, made_at: datetime.datetime, *, abandoned: bool) -> SourceFacts:
+    """rows: of this source; abandoned: whether no command has the run open."""
     manifest = source.manifest
     planned = manifest.get("planned_rows")
     started = _started_at(manifest)
     state = _text(manifest.get("state"))
     if state == RUNNING and abandoned:
         state = INTERRUPTED
-    left = None
-    begun = _moment(started)
-    if state == RUNNING and rows and begun is not None:
-        left = max(0.0, (made_at - begun).total_seconds()) * source.missing / rows
+    left = seconds_left(source, rows, made_at) if state == RUNNING else None
     return SourceFacts(
         name=source.name,
         started_at=started,
-        progress=Progress(state=state, rows=rows, planned=planned if type(planned) is int else None, seconds_left=left),
+        progress=Progress(state=state, rows=len(rows), planned=planned if type(planned) is int else None, seconds_left=left),
         facts=tuple(_of_run(manifest)),
         note=_note(source),
     )
@@ -52,14 +49,6 @@ def source_facts(source: Source, rows: int, made_at: datetime.datetime, *, aband
 def _started_at(manifest: Mapping[str, Any]) -> str:
     """Of the first launch; empty where nothing says."""
     return min((text for start in entries(manifest, "starts") if (text := _text(start.get("started_at")))), default="")
-
-
-def _moment(text: str) -> datetime.datetime | None:
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)
 
 
 def _of_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

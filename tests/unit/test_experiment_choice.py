@@ -124,7 +124,10 @@ def test_a_run_is_resumed_with_its_own_experiment(
     assert json.loads((directory / "manifest.json").read_text())["matrix"]["run"]["experiment"] == "overhead"
     assert bench("--resume", str(directory), "--experiment", "coverage") == 2
     assert "the run measures overhead" in capsys.readouterr().err
+    engine.states.clear()
     assert bench("--resume", str(directory)) == 0
+    assert engine.states == {"running"}, "while it goes on, it does"
+    assert json.loads((directory / "manifest.json").read_text())["state"] == "done"
     assert [(row["experiment"], row["mode"]) for row in rows(directory)] == [("overhead", "inference"), ("overhead", "training")]
 
 

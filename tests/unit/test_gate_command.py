@@ -178,7 +178,9 @@ def test_what_ends_early_names_the_way_to_go_on(
     manifest = json.loads((directory / "manifest.json").read_text())
     assert (manifest["state"], manifest["seed"]) == ("interrupted", 5)
     assert not (directory / "gate.json").exists()
+    engine.states.clear()
     assert run("--resume", directory.name) == 1
+    assert engine.states == {"running"}, "while it goes on, it does"
     assert json.loads((directory / "manifest.json").read_text())["state"] == "done"
     resumed = read(directory / "gate.json")
     assert [cell.cell.partition(" ")[0] for cell in resumed.cells if cell.verdict == "regressed"] == ["micro/softmax"]

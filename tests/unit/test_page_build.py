@@ -229,6 +229,29 @@ def test_progress_and_time_left(tmp_path: Path) -> None:
     assert page_of(run).sources[0].progress.state == "interrupted", "nobody has it open any more"
 
 
+def test_a_pause_before_a_resume_takes_no_time_of_measuring(tmp_path: Path) -> None:
+    """Two rows in ten minutes, nothing for most of an hour, another row in the five minutes since: five minutes for each."""
+    manifest = manifest_of(["cpu@1"], ["cpu@1"], day=5, planned_rows=5, state="running")
+    manifest["starts"].append({"launch": 0, "attempt": 1, "image": "cpu@1", "started_at": "2026-01-05T06:55:00+00:00"})
+    rows = [row("micro/a", started_at="2026-01-05T06:00:00+00:00", wall_seconds=240.0)]
+    rows += [row("micro/b", started_at="2026-01-05T06:05:00+00:00", wall_seconds=300.0), row("micro/c", attempt=1)]
+    run = write_run(tmp_path / "run", rows, manifest=manifest)
+    (run / ".lock").touch()
+    with open_run(run):
+        assert page_of(run).sources[0].progress.seconds_left == pytest.approx(2 * 300)
+
+
+def test_starts_that_measure_in_turns_take_their_time_once(tmp_path: Path) -> None:
+    manifest = manifest_of(["old", "new"], ["old", "new"], day=5, planned_rows=6, state="running")
+    for start in manifest["starts"]:
+        start["started_at"] = "2026-01-05T06:00:00+00:00"
+    rows = [row(image=image, launch=launch) for launch, image in enumerate(("old", "new"))]
+    run = write_run(tmp_path / "run", rows, manifest=manifest)
+    (run / ".lock").touch()
+    with open_run(run):
+        assert page_of(run).sources[0].progress.seconds_left == pytest.approx(2 * 3600)
+
+
 def test_speedups_are_over_a_reference(tmp_path: Path) -> None:
     rows = [row(backend="eager", speedup=1.0, backend_latency_seconds=4e-3), row(backend="onnxruntime", image="ort", speedup=None)]
     run = write_run(tmp_path / "run", rows)
