@@ -60,13 +60,9 @@ def voids_of(layout: Layout, source_names: tuple[str, ...], gates: Mapping[tuple
 
 
 def counting_rows(layout: Layout, voids: Words) -> Booleans:
-    """Rows whose numbers count: those that pass, and are not void where the cell has any such."""
-    table = layout.table
-    passed = np.asarray(table["status"].isin(Status.PASSED), dtype=bool)
+    """Rows whose numbers count: those that pass and that no gate has voided. Of a cell that has none of these, no number counts."""
     void = np.array([bool(word) for word in voids.words], dtype=bool)[voids.codes] if len(voids.codes) else np.zeros(0, dtype=bool)
-    good = passed & ~void
-    some = np.bincount(table[ENTRY][good].to_numpy(dtype=np.int64), minlength=len(layout.entry_line)) > 0
-    found: Booleans = np.where(some[table[ENTRY].to_numpy(dtype=np.int64)], good, passed)
+    found: Booleans = np.asarray(layout.table["status"].isin(Status.PASSED), dtype=bool) & ~void
     return found
 
 
@@ -80,6 +76,8 @@ def make_entries(layout: Layout, counting: Booleans) -> Entries:
     numbers["error"] = medians_by(_column(table, "backend_error"), entry, count)
     numbers["spread"], unstable = _launches_apart(table[counting], entry[counting], count)
     interval_of = _intervals(numbers, table[counting], entry[counting], count)
+    never = _never_pays(numbers)
+    numbers["break_even_calls"][never] = np.nan
     return Entries(
         line=layout.entry_line,
         column=layout.entry_column,
@@ -87,7 +85,9 @@ def make_entries(layout: Layout, counting: Booleans) -> Entries:
         warnings=_warnings(table["warnings"], entry, count, unstable),
         launches=np.bincount(entry, minlength=count).astype(np.int64),
         passed=np.bincount(entry[passed], minlength=count).astype(np.int64),
+        voided=np.bincount(entry[passed & ~counting], minlength=count).astype(np.int64),
         numbers=numbers,
+        never_pays=never,
         interval_of=interval_of,
     )
 
@@ -108,6 +108,14 @@ def _numbers(table: pd.DataFrame, entry: Indices, count: int) -> dict[str, Float
     found["host_seconds"] = medians_by(host_seconds(table), entry, count)
     for metric, column in (("peak_bytes", "dynamo_peak_mem"), ("eager_peak_bytes", "eager_peak_mem")):
         found[metric] = GIGABYTE * medians_by(_column(table, column), entry, count)
+    return found
+
+
+def _never_pays(numbers: Mapping[str, Floats]) -> Booleans:
+    """What compiles and is no faster than eager, whatever a single launch said of the calls that it would take."""
+    compiles = np.isfinite(numbers["compile_seconds"]) | np.isfinite(numbers["break_even_calls"])
+    # By host time, as the calls themselves.
+    found: Booleans = compiles & (numbers["speedup"] <= 1)
     return found
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from reports.gate.report import CellReport, Change
 from reports.load import Quarantined
 from reports.page.metrics import METRICS, Metric
+from reports.statistics import Booleans
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -151,12 +152,22 @@ class Entries:
     """Names of ``harness.records.Warn``, of any launch, sorted and joined by ``;``."""
     launches: Indices
     passed: Indices
-    """Launches that passed; numbers are medians over them."""
+    """Launches that passed; numbers are medians over those of them that are not void."""
+    voided: Indices
+    """Launches that passed and that a gate did not look at, as they were disturbed. Where that is all of them, there are no numbers."""
     numbers: Mapping[str, Floats]
     """By the names of METRICS, and of their bounds; and eager's own: ``eager_peak_bytes``, ``eager_joules``, ``eager_limit_share``, ``eager_error``."""
+    never_pays: Booleans
+    """What compiles and is not faster than eager."""
     interval_of: Words
     """What the speedups' bounds are of: ``launches`` (90 %, enough of them), ``samples`` (95 %, within a launch: the median of the launches'
     bounds), or empty where there are none."""
+
+    @property
+    def is_void(self) -> Booleans:
+        """Whether a gate looked at none of the launches that passed."""
+        found: Booleans = (self.passed > 0) & (self.voided == self.passed)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +293,7 @@ class Total:
     failed: int
     """Of the planned, those without ``pass``."""
     as_eager: float | None
-    """The geomean over all planned lines if what failed counts as eager, 1.0x."""
+    """The geomean over the common cells and this column's failed ones, each of which counts as eager, 1.0x: between ``geomean`` and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,6 +110,8 @@ def _matrix(matrix: Matrix, first_lines: Indices) -> str:
     found["number"] = encode.plain([line.number for line in lines])
     names = ("line", "column", "status", "warnings", "launches", "passed", "interval_of")
     about = {name: encode.column(getattr(entries, name)) for name in names}
+    about["void"] = encode.numbers(np.flatnonzero(entries.is_void))
+    about["never_pays"] = encode.numbers(np.flatnonzero(entries.never_pays))
     about["reason"] = encode.column(_shortened(entries.reason))
     about["numbers"] = encode.mapping(
         {name: encode.column(values) for name, values in entries.numbers.items() if np.isfinite(values).any()}

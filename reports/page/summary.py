@@ -15,6 +15,8 @@ from reports.page.totals import ALL_SUITES
 
 WIDTH = 100
 """Characters of a name that a terminal is shown; escape sequences in it are not."""
+VOID = "void"
+"""What a cell says whose launches are all void: there is nothing to be said of its speed."""
 MOST_LINES = 200
 """Workloads that a terminal is shown; the page has all."""
 
@@ -31,6 +33,8 @@ def summary(page: Page) -> str:
     if len(matrix.lines) > MOST_LINES:
         left = len(matrix.lines) - MOST_LINES
         lines.append(f"{counted(left, 'more workload')} {'is' if left == 1 else 'are'} on the page")
+    if void := int(page.matrix.entries.is_void.sum()):
+        lines.append(f"{VOID}: the gate set all launches of {counted(void, 'cell')} aside, as disturbed; the page says why")
     return "\n".join([*lines, *_totals(page)])
 
 
@@ -48,6 +52,8 @@ def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) ->
     status = entries.status.words[int(entries.status.codes[entry])]
     if status not in Status.PASSED:
         return one_line(status, WIDTH)
+    if entries.is_void[entry]:
+        return VOID
     if (image := _number(matrix, "image_bytes", entry)) is not None:
         return f"{size(image)}, compressed {size(_number(matrix, 'image_compressed_bytes', entry)) or 'not known'}"
     by_device, apart = _number(matrix, "device_speedup", entry), _number(matrix, "spread", entry)

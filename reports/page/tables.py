@@ -146,7 +146,7 @@ def _matrix(page: Page) -> Table:
     names = tuple(entries.numbers)
     words = [[column.words[code] for code in column.codes.tolist()] for column in (getattr(entries, name) for name in texts)]
     numbers = [values.tolist() for values in entries.numbers.values()]
-    counts = (entries.launches.tolist(), entries.passed.tolist())
+    counts = (entries.launches.tolist(), entries.passed.tolist(), entries.voided.tolist(), entries.never_pays.astype(int).tolist())
 
     def rows() -> Iterator[tuple[Value, ...]]:
         pairs = zip(entries.line.tolist(), entries.column.tolist(), strict=True)
@@ -154,7 +154,20 @@ def _matrix(page: Page) -> Table:
             about = matrix.columns[column]
             yield (*_line(matrix.lines[line]), page.images[about.image].name, about.backend, about.options, about.experiment, *others)
 
-    columns = (*LINE_COLUMNS, "image", "backend", "options", "experiment", *texts, "launches", "passed", *names, "replay")
+    columns = (
+        *LINE_COLUMNS,
+        "image",
+        "backend",
+        "options",
+        "experiment",
+        *texts,
+        "launches",
+        "passed",
+        "voided",
+        "never_pays",
+        *names,
+        "replay",
+    )
     return _of("matrix", "Matrix", columns, rows())
 
 

@@ -89,9 +89,8 @@ def _totals(suite: Suite, clock: str, speedups: Floats, backends: Sequence[tuple
         if not mine.any():
             continue
         of_backend = common_lines(speedups[:, [backend == backends[column] for backend in backends]])
-        failed = planned & ~suite.passed[:, column]
         # What passed and has no such speedup was not timed by this clock: it is no failure, and not in the mean.
-        counted = np.where(failed, 1.0, speedups[:, column])[failed | mine]
+        failed = planned & ~suite.passed[:, column]
         yield Total(
             column=column,
             suite=suite.name,
@@ -105,7 +104,7 @@ def _totals(suite: Suite, clock: str, speedups: Floats, backends: Sequence[tuple
             planned=int(planned.sum()),
             missing=int((planned & ~common).sum()),
             failed=int(failed.sum()),
-            as_eager=geomean(counted),
+            as_eager=geomean([*speedups[common, column], *[1.0] * int(failed.sum())]) if common.any() else None,
         )
 
 
@@ -141,15 +140,13 @@ def make_pass_rates(matrix: Matrix, layout: Layout) -> tuple[PassRate, ...]:
 
 
 def make_paybacks(matrix: Matrix) -> tuple[Payback, ...]:
-    """Of columns that compile: those with a compile time."""
-    numbers, found = matrix.entries.numbers, []
+    """Of columns that compile. Where the backend is faster than eager, and nothing says after how many calls it pays, that is not known."""
+    entries, found = matrix.entries, []
     for suite in suites(matrix):
-        calls, compile_seconds = suite.of(numbers["break_even_calls"]), suite.of(numbers["compile_seconds"])
+        calls, never_pays = suite.of(entries.numbers["break_even_calls"]), suite.of(np.where(entries.never_pays, 1.0, np.nan))
         for column in range(calls.shape[1]):
             pays = calls[np.isfinite(calls[:, column]), column]
-            # Where the backend is as fast as eager or faster, and nothing says after how many calls it pays, that is not known.
-            slower = suite.of(numbers["speedup"])[:, column] <= 1
-            never = int((np.isfinite(compile_seconds[:, column]) & ~np.isfinite(calls[:, column]) & slower).sum())
+            never = int(np.isfinite(never_pays[:, column]).sum())
             if len(pays) or never:
                 low, middle, high = np.quantile(pays, [0.25, 0.5, 0.75]).tolist() if len(pays) else (math.nan,) * 3
                 quartiles = (low, middle, high) if len(pays) else None

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from reports.gate.outputs.as_json import read
 from reports.page.beside import TWO_RUNS, UNJUDGED
 from reports.page.model import Comparison
 from reports.page.payload import lead
+from reports.page.summary import summary
 from tests.fake_engine import Played, PlayedEngine
 from tests.unit.gate_runs import TEXT, planted
 from tests.unit.page_runs import MACHINE, decoded, failed, manifest_of, page_of, row, write_run
@@ -119,8 +121,8 @@ def test_the_file_has_the_gate_s_verdicts_and_numbers(gated: Path) -> None:
     assert sorted(told) == sorted(cell.cell for cell in gate.cells)
 
 
-def test_what_a_gate_did_not_look_at_is_marked_and_not_in_the_medians(gated: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+def write_voided(gated: Path, run: Path, blocks: Sequence[int]) -> Path:
+    """A run of three blocks, in some of which the gate has voided the baseline."""
     manifest = manifest_of([OLD, NEW], [OLD, NEW] * 3)
     for number, launch in enumerate(manifest["launches"]):
         launch |= {"block": number // 2, "side": ("baseline", "candidate")[number % 2]}
@@ -131,15 +133,31 @@ def test_what_a_gate_did_not_look_at_is_marked_and_not_in_the_medians(gated: Pat
         "cells": [],
         "lost_cells": [],
         "new_cells": [],
-        "voided": [{"block": 1, "image": "baseline", "cell": rows[0].cell, "reason": "throttled"}],
+        "voided": [{"block": block, "image": "baseline", "cell": rows[0].cell, "reason": "throttled"} for block in blocks],
     }
     (run / "gate.json").write_text(
         json.dumps(report | about | {side: report[side] | {"label": label} for side, label in (("baseline", OLD), ("candidate", NEW))})
     )
-    page = page_of(run)
+    return run
+
+
+def test_what_a_gate_did_not_look_at_is_marked_and_not_in_the_medians(gated: Path, tmp_path: Path) -> None:
+    page = page_of(write_voided(gated, tmp_path / "run", [1]))
     assert page.matrix.entries.numbers["host_seconds"].tolist() == [1e-3, 1e-3]
+    assert page.matrix.entries.is_void.tolist() == [False, False]
     void = page.matrix.rows.columns["void"]
     assert [void.words[code] for code in void.codes] == ["", "throttled", "", "", "", ""]  # type: ignore[union-attr]
+
+
+def test_a_cell_whose_launches_are_all_void_has_no_numbers_and_says_so(gated: Path, tmp_path: Path) -> None:
+    page = page_of(write_voided(gated, tmp_path / "run", [0, 1, 2]))
+    entries = page.matrix.entries
+    assert entries.is_void.tolist() == [True, False]
+    assert np.isnan(entries.numbers["host_seconds"]).tolist() == [True, False]
+    assert decoded(page)["bm-matrix"][0]["entries"]["void"] == [0]
+    said = summary(page).splitlines()
+    assert "void" in said[1]
+    assert "1 cell aside" in said[2]
 
 
 def test_a_gate_json_of_another_schema_is_set_aside_and_the_rows_are_shown(gated: Path, tmp_path: Path) -> None:

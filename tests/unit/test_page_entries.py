@@ -39,7 +39,8 @@ def test_numbers_are_medians_over_the_launches_that_passed(tmp_path: Path) -> No
         about = page.matrix.columns[column]
         key = (page.matrix.lines[line].workload, page.images[about.image].label, about.backend)
         for metric, name in columns.items():
-            if key in expected.index:
+            never = metric == "break_even_calls" and key in expected.index and expected.loc[key, "speedup"] <= 1
+            if key in expected.index and not never:
                 np.testing.assert_allclose(number(page, metric, entry), expected.loc[key, name], rtol=1e-12)
             else:
                 assert np.isnan(number(page, metric, entry))

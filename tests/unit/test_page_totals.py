@@ -58,7 +58,9 @@ def test_geomeans_are_those_of_pandas(made_up: Path, suite: str) -> None:
         assert found.backend_common == len(of_backend) > len(common)
         assert found.own_geomean == pytest.approx(np.exp(np.log(values.dropna()).mean()), rel=1e-9)
         assert (found.own, found.failed) == (values.notna().sum(), values.isna().sum())
-        assert found.as_eager == pytest.approx(np.exp(np.log(values.fillna(1.0)).mean()), rel=1e-9)
+        log = np.log(common[image, backend])
+        assert found.as_eager == pytest.approx(np.exp(log.sum() / (len(log) + values.isna().sum())), rel=1e-9)
+        assert min(1.0, found.geomean) <= found.as_eager <= max(1.0, found.geomean), "a bound of the bar, by the lines that the bar is of"
 
 
 def test_pass_rates_are_those_of_pandas(made_up: Path) -> None:
@@ -79,7 +81,7 @@ def test_slowdowns_are_not_clipped_and_failures_count_as_eager(tmp_path: Path) -
     x, y = (total for total in page_of(write_run(tmp_path / "run", rows)).totals if total.suite == "")
     assert (x.common, x.missing, x.failed) == (2, 1, 1)
     assert x.geomean == pytest.approx(1.0)
-    assert x.as_eager == pytest.approx((0.25 * 4.0 * 1.0) ** (1 / 3))
+    assert x.as_eager == pytest.approx((0.25 * 4.0 * 1.0) ** (1 / 3))  # both common lines, and the one that it failed
     assert [y.geomean, y.as_eager] == pytest.approx([0.5, 0.5])
     assert y.missing == 1
 
@@ -110,8 +112,16 @@ def test_when_compiling_pays(tmp_path: Path) -> None:
         for calls in (0, 100, 200, 300, 400)
     ]
     rows.append(row("micro/unsaid", compilation_latency=1.0, speedup=2.0))
-    (all_suites, micro) = page_of(write_run(tmp_path / "run", rows)).paybacks
-    assert (all_suites.pays, all_suites.never) == (4, 1)
+    # One launch of three found it faster, and said how soon it would pay: the cell is slower all the same.
+    rows += [
+        row("micro/slower", launch=launch, compilation_latency=1.0, speedup=speedup, break_even_calls=calls)
+        for launch, (speedup, calls) in enumerate([(0.8, None), (1.1, 50.0), (0.9, None)])
+    ]
+    page = page_of(write_run(tmp_path / "run", rows))
+    (all_suites, micro) = page.paybacks
+    by_name = dict(zip((line.workload for line in page.matrix.lines), page.matrix.entries.never_pays.tolist(), strict=True))
+    assert [name for name, never in by_name.items() if never] == ["micro/0", "micro/slower"]
+    assert (all_suites.pays, all_suites.never) == (4, 2)
     assert all_suites.quartiles == pytest.approx((175.0, 250.0, 325.0))
     assert micro.suite == "micro"
 

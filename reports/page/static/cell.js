@@ -64,7 +64,8 @@ function siblings(line, chosen) {
 }
 
 function panels(entry, { rows, series, replay, compared }, cells) {
-  const good = rows.filter((row) => row.status === "pass");
+  // What a gate has set aside counts nowhere.
+  const good = rows.filter((row) => row.status === "pass" && !row.void);
   const here = compared.filter(({ comparison, place }) => cells[comparison].baseline_entry[place] === entry || cells[comparison].candidate_entry[place] === entry);
   return [
     problems(rows, warnings(entry)),

@@ -80,7 +80,7 @@ export function results(rows) {
     ["of the roofline", share(of(rows, "backend_limit_share")), beside(share(of(rows, "eager_limit_share")))],
     ["size of the image", size(of(rows, "image_bytes")), known(of(rows, "image_compressed_bytes")) ? `compressed ${size(of(rows, "image_compressed_bytes"))}` : ""],
   ]);
-  return made && panel("Result", "Medians over the launches that passed; bounds are the launches' own.", made);
+  return made && panel("Result", "Medians over the launches that count; bounds are the launches' own.", made);
 }
 
 function thousandth(value) {
@@ -106,7 +106,7 @@ export function compile(rows) {
   const about = facts([
     ["first call", duration(of(rows, "first_call_seconds")), known(of(rows, "warm_first_call_seconds")) ? `warm ${duration(of(rows, "warm_first_call_seconds"))}` : ""],
     ["first result since the start", duration(of(rows, "first_result_seconds")), known(of(rows, "warm_first_result_seconds")) ? `warm ${duration(of(rows, "warm_first_result_seconds"))}` : ""],
-    ["calls until it pays", count(of(rows, "break_even_calls"))],
+    ["calls until it pays", known(of(rows, "speedup")) && of(rows, "speedup") <= 1 && (known(cold) || known(of(rows, "break_even_calls"))) ? "never" : count(of(rows, "break_even_calls"))],
     ["graphs", count(of(rows, "unique_graphs")), known(of(rows, "calls_captured")) ? `${counted(of(rows, "calls_captured"), "call")} captured` : ""],
     ["graph breaks", count(of(rows, "graph_breaks"))],
     ["recompiles", count(of(rows, "recompiles"))],
@@ -172,6 +172,7 @@ export function problems(rows, warnings) {
   const failed = rows.filter((row) => row.status !== "pass");
   const content = [];
   for (const reason of texts(failed, "reason")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, failed.find((row) => row.reason === reason).status), " ", reason));
+  for (const reason of texts(rows, "void")) content.push(element("p", { class: "reason" }, element("span", { class: "mark void" }, "void"), ` The gate set ${counted(rows.filter((row) => row.void === reason).length, "launch", "launches")} aside: ${reason}`));
   for (const reason of texts(rows, "export_error")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, "export"), " ", reason));
   if (warnings.length)
     content.push(element("ul", { class: "warning-list" }, warnings.map((name) => element("li", {}, element("span", { class: "mark warned" }, name), element("p", {}, WARNINGS[name] ?? "")))));
@@ -225,7 +226,7 @@ function pretty(text) {
 
 const COLUMNS = [
   ["launch", (row) => count(row.launch)],
-  ["status", (row) => element("span", { class: `mark ${row.status === "pass" ? "pass" : "failed"}` }, row.status)],
+  ["status", (row) => element("span", { class: `mark ${row.void ? "void" : row.status === "pass" ? "pass" : "failed"}` }, row.void ? "void" : row.status)],
   ["device time", (row) => duration(row.backend_device_seconds)],
   ["host time", (row) => duration(row.backend_latency_seconds)],
   ["eager", (row) => duration(row.eager_device_seconds ?? row.eager_latency_seconds)],

@@ -35,6 +35,11 @@ export const heads = page.heads;
 export const entries = matrix.entries;
 export const lineCount = matrix.lines.workload.codes.length;
 
+/** What is said of a cell whose launches a gate has set aside, all of them: it has no numbers. */
+export const VOID = "void";
+const voids = new Set(matrix.entries.void);
+const never = new Set(matrix.entries.never_pays);
+
 const AXES = ["suite", "device", "mode", "precision", "shapes"];
 
 /** Text of a column of words. */
@@ -79,7 +84,7 @@ export function choices(name) {
   if (AXES.includes(name)) return matrix.lines[name].words.filter(Boolean);
   if (name === "backend") return [...new Set(columns.map(columnBackend))];
   if (name === "image") return images.map((image) => image.name);
-  if (name === "status") return entries.status.words;
+  if (name === "status") return entries.void.length ? [...entries.status.words, VOID] : entries.status.words;
   return [...new Set(entries.warnings.words.flatMap((text) => text.split(";")))].filter(Boolean).sort();
 }
 
@@ -97,7 +102,7 @@ export function entryAt(line, column) {
 }
 
 export function status(entry) {
-  return word(entries.status, entry);
+  return voids.has(entry) ? VOID : word(entries.status, entry);
 }
 
 export function warnings(entry) {
@@ -107,6 +112,11 @@ export function warnings(entry) {
 
 export function passed(entry) {
   return status(entry) === "pass";
+}
+
+/** Whether compiling it never pays: it is not faster than eager. */
+export function neverPays(entry) {
+  return never.has(entry);
 }
 
 /** null where it was not measured. */

@@ -1,5 +1,5 @@
 // What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
-import { brief, columns, detail, entries, entryAt, heads, images, lineCount, named, number, page, passed, status, warnings, workload } from "./data.js";
+import { VOID, brief, columns, detail, entries, entryAt, heads, images, lineCount, named, neverPays, number, page, passed, status, warnings, workload } from "./data.js";
 import { element } from "./dom.js";
 import { byUnit, known, ratio } from "./numbers.js";
 import { address } from "./state.js";
@@ -10,11 +10,12 @@ export const EAGER = "";
 const OVER_EAGER = { host_seconds: "speedup", device_seconds: "device_speedup", peak_bytes: "memory_ratio" };
 const EAGERS = { joules: "eager_joules", limit_share: "eager_limit_share", error: "eager_error" };
 const NAMES = { host_seconds: "Host time", device_seconds: "Device time", compile_seconds: "Compile time", warm_compile_seconds: "Compile time, warm", joules: "Energy", limit_share: "Roofline", error: "Error", peak_bytes: "Memory" };
+const PAYBACK = "break_even_calls";
 const LEFT_OUT = new Set([...Object.values(OVER_EAGER), "eager_host_seconds", "eager_device_seconds"]);
 
 /** Those in which anything was measured. */
 export const metrics = page.metrics
-  .filter((metric) => !LEFT_OUT.has(metric.name) && entries.numbers[metric.name])
+  .filter((metric) => !LEFT_OUT.has(metric.name) && (entries.numbers[metric.name] || (metric.name === PAYBACK && entries.never_pays.length)))
   .map((metric) => ({ ...metric, label: NAMES[metric.name] ?? metric.label[0].toUpperCase() + metric.label.slice(1) }));
 
 /** How many times as good as what it is beside; null where either is not known. */
@@ -53,6 +54,7 @@ export function tint(value) {
 
 const SIGNS = [
   [/^pass$/, "✓", ""],
+  [/^void$/, "∅", "mild"],
   [/^fail_accuracy$/, "≠", "wrong"],
   [/^(unsupported|pass_due_to_skip)$/, "–", "mild"],
   [/^fallback$/, "↩", "wrong"],
@@ -60,6 +62,8 @@ const SIGNS = [
   [/^OOM$/, "▮", "wrong"],
   [/./, "×", "wrong"],
 ];
+
+const VOID_SAID = "the gate set all its launches aside, as disturbed";
 
 /** [sign, class] of a status. */
 export function sign(text) {
@@ -80,12 +84,12 @@ export function shown(metric, line, column, over) {
   const marks = warnings(entry);
   const [mark, look] = state === "pass" && marks.length ? ["!", "warned"] : sign(state);
   const times = state === "pass" ? better(metric, entry, line, over) : null;
-  const value = byUnit[metric.unit](number(metric.name, entry));
+  const value = metric.name === PAYBACK && neverPays(entry) ? "never" : byUnit[metric.unit](number(metric.name, entry));
   const [first, second] = state !== "pass" ? [state, ""] : known(times) && times > 0 ? [times > MOST ? `>${ratio(MOST)}` : ratio(times), value] : [value || "pass", ""];
   const said = [`${workload(line)}, ${columns[column].label}: ${first}`, second, state === "pass" ? "pass" : "", ...marks].filter(Boolean).join(", ");
   return element(
     "a",
-    { class: `entry ${look} ${tint(times)}`, href: address("cell", named(line, column)), "aria-label": said, title: [...new Set([first, second, state, ...marks])].filter(Boolean).join(", ") },
+    { class: `entry ${look} ${tint(times)}`, href: address("cell", named(line, column)), "aria-label": said, title: [...new Set([first, second, state === VOID ? VOID_SAID : state, ...marks])].filter(Boolean).join(", ") },
     element("i", { "aria-hidden": true }, mark),
     element("b", {}, first),
     state === "pass" ? element("small", {}, second) : "",

@@ -70,9 +70,9 @@ export function count(value) {
   return known(value) ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, THIN) : "";
 }
 
-/** "1 sample", "2 samples". */
-export function counted(value, noun) {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+/** "1 sample", "2 samples"; "2 launches", with their own word. */
+export function counted(value, noun, many = `${noun}s`) {
+  return `${count(value)} ${value === 1 ? noun : many}`;
 }
 
 function rounded(value) {
