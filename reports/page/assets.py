@@ -23,6 +23,7 @@ MODULES = (
         "ticks.js",
         "matrix_columns.js",
         "matrix_legend.js",
+        "matrix_print.js",
         "matrix.js",
         "samples.js",
         "charts.js",

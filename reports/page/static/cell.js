@@ -1,12 +1,12 @@
 // One cell: what is known of it at once, and its rows and samples when it is opened.
-import { again, compile, drawn, evidence, judged, machine, memory, panel, problems, results, table } from "./cell_parts.js";
+import { again, compile, drawn, evidence, judged, machine, memory, of, panel, problems, results, table } from "./cell_parts.js";
 import { VARIANTS, ecdf, key, launches, offAxis, strip } from "./charts.js";
 import { columns, detail, entryAt, findColumn, findLine, lineCount, named, number, page, passed, status, unpack, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { experiment } from "./experiments.js";
 import { sign, tint } from "./matrix_columns.js";
 import { counted, duration, known, ratio } from "./numbers.js";
-import { median, open } from "./samples.js";
+import { counting, median, open } from "./samples.js";
 import { address } from "./state.js";
 
 let latest = 0;
@@ -71,30 +71,47 @@ function panels(entry, { rows, series, replay, compared }, cells) {
     problems(rows, warnings(entry)),
     results(good),
     experiment(good),
-    series.length ? samplePanels(series) : null,
+    series.length ? samplePanels(series, good) : null,
     element("div", { class: "columns" }, [between(good), compile(good), memory(good), machine(good), evidence(rows)].filter(Boolean)),
     judged(here, page.comparisons),
-    table(rows),
+    table(rows, series),
     again(replay),
   ];
 }
 
 const CLOCKS = ["device", "host", "graph"];
 
-function samplePanels(series) {
+/** The row's column of a variant's time, by clock. */
+const TIMES = {
+  device: { eager: "eager_device_seconds", backend: "backend_device_seconds" },
+  host: { eager: "eager_latency_seconds", backend: "backend_latency_seconds" },
+  graph: { eager: "eager_graph_seconds", backend: "backend_graph_seconds" },
+};
+
+/** Of each variant the number that the result shows, of the launches' own medians. */
+function medians(variants, clock, rows) {
+  const known = variants.map((variant) => [variant, duration(of(rows, TIMES[clock]?.[variant]))]).filter(([, text]) => text);
+  return known.map(([variant, text]) => `${variant} ${text}`).join(", ");
+}
+
+function samplePanels(series, good) {
   const clocks = CLOCKS.filter((clock) => series.some((one) => one.clock === clock));
   const holder = element("div", { class: "stack" });
   const buttons = clocks.map((clock) => element("button", { type: "button", onclick: () => draw(clock) }, `${clock} time`));
   const draw = (clock) => {
-    const of = series.filter((one) => one.clock === clock && VARIANTS.includes(one.variant));
-    const marked = of.some((one) => one.marks.some(Boolean));
+    const here = series.filter((one) => one.clock === clock && VARIANTS.includes(one.variant));
+    const marked = here.some((one) => one.marks.some(Boolean));
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(clocks[index] === clock)));
-    const total = of.reduce((sum, one) => sum + one.seconds.length, 0);
-    const variants = VARIANTS.filter((variant) => of.some((one) => one.variant === variant));
+    const variants = VARIANTS.filter((variant) => here.some((one) => one.variant === variant));
+    // What counts nowhere else is not in the distribution, unless there is nothing else.
+    const looked = here.filter((one) => good.includes(one.row));
+    const kept = (looked.length ? looked : here).map((one) => ({ ...one, seconds: counting(one, page.samples_one_in) }));
+    const size = (all) => all.filter((one) => one.variant === variants[0]).reduce((sum, one) => sum + one.seconds.length, 0);
+    const said = medians(variants, clock, good);
     holder.replaceChildren(
       element("div", { class: "columns" }, [
-        panel("Samples by launch", `${counted(total, "sample")}, in the order in which they were taken${offAxis(of) ? `; ${offAxis(of)} ${offAxis(of) === 1 ? "is" : "are"} off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(of)), key(...variants, ...(marked ? ["marked"] : []))),
-        panel("Distribution", variants.map((variant) => `${variant}: median ${duration(median(of.flatMap((one) => (one.variant === variant ? one.seconds : []))))}`).join("; "), drawn(`distribution-${clock}`, ecdf(of)), key(...variants)),
+        panel("Samples by launch", `${counted(size(here), "round")}, each with a sample of ${variants.join(" and of ")}, in the order in which they were taken${offAxis(here) ? `; ${counted(offAxis(here), "sample")} ${offAxis(here) === 1 ? "is" : "are"} off the axis, at its end` : ""}${page.samples_one_in > 1 ? `; one of ${page.samples_one_in} was kept` : ""}.`, drawn(`samples-${clock}`, strip(here, page.samples_one_in)), key(...variants, ...(marked ? ["marked"] : []))),
+        panel("Distribution", `Of the ${counted(size(kept), "round")} that count.${said ? ` Medians, as in the result: ${said}.` : ""}`, drawn(`distribution-${clock}`, ecdf(kept)), key(...variants)),
       ]),
     );
   };

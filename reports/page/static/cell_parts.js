@@ -4,7 +4,8 @@ import { stacked } from "./charts.js";
 import { command } from "./copy.js";
 import { tools } from "./figures.js";
 import { change, count, counted, duration, error, joules, known, ratio, share, size } from "./numbers.js";
-import { median } from "./samples.js";
+import { page } from "./data.js";
+import { median, rounds } from "./samples.js";
 
 const WARNINGS = {
   short_samples: "Calls are so long that the time budget ended before the wanted number of samples.",
@@ -231,16 +232,25 @@ const COLUMNS = [
   ["host time", (row) => duration(row.backend_latency_seconds)],
   ["eager", (row) => duration(row.eager_device_seconds ?? row.eager_latency_seconds)],
   ["speedup", (row) => ratio(row.device_speedup ?? row.speedup, 3)],
-  ["samples", (row) => (known(row.samples) ? `${count(row.samples)}${row.samples_marked ? ` (${count(row.samples_marked)} marked)` : ""}` : "")],
+  ["rounds that count", (row, taken) => roundsSaid(rounds(row, taken, page.samples_one_in))],
   ["warnings", (row) => (row.warnings ?? "").replaceAll(";", ", ")],
   ["started", (row) => (row.started_at ?? "").slice(0, 19).replace("T", " ")],
   ["log", (row) => row.log ?? ""],
   ["artefacts", (row) => row.artifacts ?? ""],
 ];
 
-export function table(rows) {
-  const shown = COLUMNS.filter(([, show]) => rows.some((row) => show(row)));
-  const body = rows.map((row) => element("tr", {}, shown.map(([name, show]) => element("td", { class: name === "log" || name === "artefacts" ? "code wrap" : "" }, show(row)))));
+/** As "6 of 26, 20 marked": whatever became of those that are marked. */
+function roundsSaid(found) {
+  if (!found) return "";
+  const marked = found.marked ? `, ${count(found.marked)} marked` : "";
+  return found.all === null ? `${count(found.counting)}${marked}` : `${count(found.counting)} of ${count(found.all)}${marked}`;
+}
+
+/** series: of the rows' samples. */
+export function table(rows, series) {
+  const taken = new Map(rows.map((row) => [row, Math.max(0, ...series.filter((one) => one.row === row).map((one) => one.seconds.length))]));
+  const shown = COLUMNS.filter(([, show]) => rows.some((row) => show(row, taken.get(row))));
+  const body = rows.map((row) => element("tr", {}, shown.map(([name, show]) => element("td", { class: name === "log" || name === "artefacts" ? "code wrap" : "" }, show(row, taken.get(row))))));
   return panel("Launches", "", wide("Launches", element("table", { class: "table" }, element("thead", {}, element("tr", {}, shown.map(([name]) => element("th", { scope: "col" }, name)))), element("tbody", {}, body))));
 }
 

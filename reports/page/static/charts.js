@@ -1,20 +1,29 @@
 // Figures of a cell: samples by launch, their distribution, launches against each other, parts of a whole.
 import { drawing, element } from "./dom.js";
 import { duration, ratio } from "./numbers.js";
-import { median } from "./samples.js";
+import { counting, median } from "./samples.js";
 import { linear, range } from "./scale.js";
 import { texts } from "./ticks.js";
 
 export const VARIANTS = ["eager", "graphs", "backend"];
-const WIDTH = 720;
 const LEFT = 64;
 
+/** Units of a drawing's width: about as many as it has pixels, so that its text is as large on a telephone. */
+function room() {
+  return innerWidth < 700 ? 380 : 720;
+}
+
+/** Ticks that there is room for, of so many on a wide screen. */
+function few(count) {
+  return room() < 700 ? Math.ceil(count / 2) : count;
+}
+
 function figure(name, height, label, ...parts) {
-  return drawing("svg", { class: name, viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label }, parts);
+  return drawing("svg", { class: name, viewBox: `0 0 ${room()} ${height}`, role: "img", "aria-label": label }, parts);
 }
 
 function across(axis, top, bottom, unit, count) {
-  const ticks = axis.ticks(count);
+  const ticks = axis.ticks(few(count));
   const said = texts(ticks, unit);
   return ticks.flatMap((tick, index) => [
     drawing("path", { class: "grid", d: `M${axis.place(tick).toFixed(1)} ${top}V${bottom}` }),
@@ -32,28 +41,28 @@ function upward(axis, left, right, unit, count) {
 }
 
 /** Every sample: launches from left to right, eager beside the backend, in the order in which they were taken. */
-export function strip(series) {
+export function strip(series, oneIn) {
   const launches = [...new Set(series.map((one) => one.launch))].sort((a, b) => a - b);
   const height = 300;
   const bottom = height - 34;
   const time = linear(...range(series.flatMap((one) => one.seconds), 0.06, true), bottom, 10);
-  const slot = (WIDTH - LEFT - 8) / launches.length;
+  const slot = (room() - LEFT - 8) / launches.length;
   const dot = Math.max(1.4, Math.min(3, slot / 40));
-  const parts = [upward(time, LEFT, WIDTH - 8, "seconds", 5)];
+  const parts = [upward(time, LEFT, room() - 8, "seconds", 5)];
   launches.forEach((launch, index) => {
     const start = LEFT + index * slot;
     if (index) parts.push(drawing("path", { class: "between grid", d: `M${start.toFixed(1)} 10V${bottom}` }));
     if (launches.length <= 24 || index % Math.ceil(launches.length / 24) === 0)
       parts.push(drawing("text", { x: (start + slot / 2).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, String(launch)));
-    for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "backend" ? 0.53 : 0.07), slot * 0.4, time, dot));
+    for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "backend" ? 0.53 : 0.07), slot * 0.4, time, dot, oneIn));
   });
-  parts.push(drawing("text", { x: LEFT + (WIDTH - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
+  parts.push(drawing("text", { x: LEFT + (room() - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
   return figure("strip", height, `Every sample of ${launches.length === 1 ? "one launch" : `${launches.length} launches`}, ${VARIANTS.filter((variant) => series.some((one) => one.variant === variant)).join(" beside ")}`, parts);
 }
 
-function column(one, left, width, time, dot) {
+function column(one, left, width, time, dot, oneIn) {
   const place = (index) => left + ((index + 0.5) / one.seconds.length) * width;
-  const middle = time.place(median(one.seconds)).toFixed(1);
+  const middle = time.place(median(counting(one, oneIn))).toFixed(1);
   return drawing(
     "g",
     { class: one.variant },
@@ -86,12 +95,12 @@ export function offAxis(series) {
 export function ecdf(series) {
   const height = 300;
   const bottom = height - 34;
-  const time = linear(...range(series.flatMap((one) => one.seconds), 0.02, true), 44, WIDTH - 12);
+  const time = linear(...range(series.flatMap((one) => one.seconds), 0.02, true), 44, room() - 12);
   const share = linear(0, 1, bottom, 10);
   const parts = [
     across(time, 10, bottom, "seconds", 6),
     [0, 0.5, 1].map((level) => [
-      drawing("path", { class: "quantile", d: `M44 ${share.place(level)}H${WIDTH - 12}` }),
+      drawing("path", { class: "quantile", d: `M44 ${share.place(level)}H${room() - 12}` }),
       drawing("text", { x: 38, y: share.place(level) + 4, "text-anchor": "end" }, `${100 * level}`),
     ]),
     drawing("text", { x: 44, y: height - 2 }, "% of samples that are as fast"),
@@ -100,9 +109,9 @@ export function ecdf(series) {
     const values = series.flatMap((one) => (one.variant === variant ? one.seconds : [])).sort((a, b) => a - b);
     if (!values.length) continue;
     const steps = values.filter((value) => value <= time.high).map((value, index) => `H${time.place(Math.max(value, time.low)).toFixed(1)}V${share.place((index + 1) / values.length).toFixed(1)}`);
-    parts.push(drawing("path", { class: `curve ${variant}`, d: `M44 ${bottom}${steps.join("")}H${WIDTH - 12}` }));
+    parts.push(drawing("path", { class: `curve ${variant}`, d: `M44 ${bottom}${steps.join("")}H${room() - 12}` }));
   }
-  return figure("ecdf", height, "Distribution of all samples, eager and backend", parts);
+  return figure("ecdf", height, "Distribution of the samples that count, eager and backend", parts);
 }
 
 /** A number of each launch with its interval. */
@@ -111,7 +120,7 @@ export function launches(points, middle) {
   const height = points.length * step + 34;
   const bottom = height - 26;
   const values = points.flatMap((point) => [point.value, point.low, point.high]).filter((value) => value !== null && value !== undefined);
-  const scale = linear(...range([...values, middle]), LEFT, WIDTH - 60);
+  const scale = linear(...range([...values, middle]), LEFT, room() - 60);
   const parts = [across(scale, 0, bottom, "ratio", 6), drawing("path", { class: "one", d: `M${scale.place(middle).toFixed(1)} 0V${bottom}` })];
   points.forEach((point, index) => {
     const y = index * step + 12;
@@ -124,7 +133,7 @@ export function launches(points, middle) {
     parts.push(
       drawing("path", { class: "reach", d: `M${low.toFixed(1)} ${y}H${high.toFixed(1)}M${low.toFixed(1)} ${y - 4}v8M${high.toFixed(1)} ${y - 4}v8` }),
       drawing("circle", { class: "dot", cx: scale.place(point.value).toFixed(1), cy: y, r: 4 }),
-      drawing("text", { x: WIDTH - 8, y: y + 4, "text-anchor": "end", class: "ink" }, ratio(point.value, 3)),
+      drawing("text", { x: room() - 8, y: y + 4, "text-anchor": "end", class: "ink" }, ratio(point.value, 3)),
     );
   });
   return figure("launches backend", height, "Speedup over eager of each launch, with its interval; the line is that of all launches", parts);
@@ -135,7 +144,7 @@ export function stacked(rows, format) {
   const step = 34;
   const height = rows.length * step;
   const most = Math.max(...rows.map((row) => row[2].reduce((sum, part) => sum + part[1], 0)));
-  const scale = linear(0, most, 130, WIDTH - 90);
+  const scale = linear(0, most, 130, room() - 90);
   const parts = rows.flatMap(([name, total, pieces], index) => {
     const y = index * step + 6;
     let at = 0;

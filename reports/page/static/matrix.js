@@ -1,8 +1,9 @@
 // The matrix: a big table, and filters that are in the address.
 import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, heads, images, lineCount, page, status, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
-import { EAGER, better, definitions, metrics } from "./matrix_columns.js";
+import { EAGER, better, definitions, isNarrow, metrics } from "./matrix_columns.js";
 import { explain } from "./matrix_legend.js";
+import { start as startPrinting } from "./matrix_print.js";
 import { count, counted, known } from "./numbers.js";
 import { replace } from "./state.js";
 
@@ -10,7 +11,8 @@ const LINE_FILTERS = ["suite", "mode", "precision", "shapes", "device"];
 const COLUMN_FILTERS = ["backend", "image"];
 const ENTRY_FILTERS = ["status", "warning"];
 const ANY_FAILURE = "not pass";
-const ROW_HEIGHT = 33;
+/** On a narrow screen a line's name takes two lines of text. */
+const ROW_HEIGHT = isNarrow() ? 47 : 33;
 
 let started = false;
 let table = null;
@@ -64,6 +66,7 @@ function start() {
   });
   byId("matrix-save").addEventListener("click", () => shown.then(save));
   byId("table").addEventListener("keydown", walk);
+  startPrinting(() => table && metric() && { metric: metric(), over: over(), columns: chosenColumns(), lines: table.getData("active").map((row) => row.line) });
 }
 
 function prepare(name, values, first) {

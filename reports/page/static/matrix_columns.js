@@ -100,6 +100,19 @@ function sorter(full, ...shown) {
   return () => element("button", { class: "sorter", type: "button", tabindex: "0", title: full, "aria-label": full }, element("span", {}, shown));
 }
 
+export function isNarrow() {
+  return innerWidth < 700;
+}
+
+// Characters of two lines.
+const MOST_OF_A_NAME = 42;
+
+/** Cut in its middle: what tells names apart is at their ends. */
+function cut(name) {
+  const half = MOST_OF_A_NAME / 2;
+  return name.length > MOST_OF_A_NAME ? `${name.slice(0, half)}…${name.slice(1 - half)}` : name;
+}
+
 /** A head that is no other's: groups of images go out of sight when a wide table is scrolled. */
 function head(column) {
   const { label, image } = columns[column];
@@ -108,7 +121,7 @@ function head(column) {
 
 /** Columns of the table: the line, then image by image its backends. */
 export function definitions(metric, over, chosen) {
-  const narrow = innerWidth < 700;
+  const narrow = isNarrow();
   const compare = (column) => {
     // Asked for many times a line: after every filter the library sorts again.
     let keys = null;
@@ -143,7 +156,7 @@ export function definitions(metric, over, chosen) {
       sorter: (a, b, first, second) => first.getData().line - second.getData().line || 0,
       formatter: (cell) => {
         const { line } = cell.getRow().getData();
-        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, workload(line)), " ", element("span", {}, brief(line)));
+        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, narrow ? cut(workload(line)) : workload(line)), " ", element("span", {}, brief(line)));
       },
     },
     ...groups,

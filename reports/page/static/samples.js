@@ -8,23 +8,24 @@ export async function open(line, entry) {
   const rows = places.map((place) => Object.fromEntries(Object.entries(about.rows).map(([name, values]) => [name, values[place]])));
   return {
     rows,
-    series: series(about, deviations, places),
+    series: series(about, deviations, places, rows),
     replay: about.replay[entry - about.first_entry] ?? "",
     compared: about.compared,
   };
 }
 
-function series(about, deviations, places) {
+function series(about, deviations, places, rows) {
   const marks = new Map(about.marked.map((place, index) => [place, about.mark[index]]));
-  const launchOf = new Map(places.map((place) => [place + about.first_row, about.rows.launch[place]]));
+  const rowOf = new Map(places.map((place, index) => [place + about.first_row, rows[index]]));
   const found = [];
   let start = 0;
   about.series.row.forEach((row, index) => {
     const count = about.series.count[index];
-    if (launchOf.has(row)) {
+    if (rowOf.has(row)) {
       const [centre, step] = [about.series.centre[index], about.series.step[index]];
       found.push({
-        launch: launchOf.get(row),
+        row: rowOf.get(row),
+        launch: rowOf.get(row).launch,
         variant: about.series.variant[index],
         clock: about.series.clock[index],
         seconds: Array.from({ length: count }, (_, place) => centre + step * deviations[start + place]),
@@ -34,6 +35,21 @@ function series(about, deviations, places) {
     start += count;
   });
   return found;
+}
+
+/** Of a row: how many rounds were taken and how many of them count; null where the row does not say. taken: what its series have, of which one in so many was kept. */
+export function rounds(row, taken, oneIn) {
+  if (row.samples === null || row.samples === undefined) return null;
+  const marked = row.samples_marked ?? 0;
+  // Marked rounds are left out where enough others are there, and what counts is then so many fewer.
+  const all = taken ? [row.samples, row.samples + marked].reduce((one, other) => (Math.abs(other - taken * oneIn) < Math.abs(one - taken * oneIn) ? other : one)) : null;
+  return { counting: row.samples, marked, all, leftOut: all !== null && all > row.samples };
+}
+
+/** The seconds of a series that its row's numbers are made of. */
+export function counting(one, oneIn) {
+  const leftOut = rounds(one.row, one.seconds.length, oneIn)?.leftOut ?? false;
+  return leftOut ? one.seconds.filter((_, index) => !one.marks[index]) : one.seconds;
 }
 
 /** NaN for none. */
