@@ -100,6 +100,8 @@ class Warn(str, Enum):
     """The workload does not run in float64, or draws other random numbers there: the result was compared with eager alone."""
     RECOMPILED = "recompiled"
     """The backend compiled again after the result was checked."""
+    LAUNCH_DIED = "launch_died"
+    """The launch was up, and ended or hung without having measured the cell: no engine's doing (see ``infra_error``)."""
     GRAPH_BREAKS = "graph_breaks"
     """Part of the workload ran outside of the compiled graphs."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Terms, Treatment
 from harness.output import RUNNING, row_of
-from harness.records import Status
+from harness.records import Status, Warn
 from matrix.config import Image, Matrix
 from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
 from matrix.plan import Launch, Plan, PlannedImage
@@ -178,7 +178,8 @@ def _write_unmeasured(launch: Launch, spec: LaunchSpec, end: LaunchEnd, was_runn
     measured_some = len(rest) < len(spec.cells)
     blamed = rest[:1] if was_running or measured_some else rest
     status = Status.UNSUPPORTED if end.unfit else Status.INFRA_ERROR
-    run.add([row_of(cell, spec, status, reason) for cell in blamed])
+    warnings = Warn.LAUNCH_DIED.value if end.died and not end.unfit else ""
+    run.add([row_of(cell, spec, status, reason, warnings=warnings) for cell in blamed])
     say(f"  {blamed[0].id}: {status}: {reason}" + (f" (and {len(blamed) - 1} more)" if len(blamed) > 1 else ""))
 
 

@@ -146,6 +146,16 @@ def holm(p_values: ArrayLike) -> Floats:
     return found
 
 
+def fisher_p(failed: ArrayLike, trials: ArrayLike, other_failed: ArrayLike, other_trials: ArrayLike) -> Floats:
+    """One-sided p-values of Fisher's exact test that the first share of failures is the larger one; shapes broadcast.
+
+    ``P(X >= failed)`` where all failures of both fall on the trials of both by chance: X is hypergeometric. Source: Fisher 1935.
+    """
+    first, one, second, two = (np.asarray(values, dtype=np.int64) for values in (failed, trials, other_failed, other_trials))
+    found: Floats = np.asarray(stats.hypergeom.sf(first - 1, one + two, first + second, one), dtype=np.float64)
+    return found
+
+
 def spread(differences: ArrayLike) -> Floats:
     """Standard deviation of the differences; shape (..., n) -> (...), n >= 2."""
     found: Floats = np.std(np.asarray(differences, dtype=np.float64), axis=-1, ddof=1)

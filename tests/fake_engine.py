@@ -111,6 +111,8 @@ class PlayedEngine:
     takes_turns: bool = False
     now: float = 0.0
     """Its clock: only measuring takes time."""
+    ends: Callable[[PlannedImage, int], LaunchEnd | None] = lambda image, launch: None
+    """How a launch ends before its first cell; None where it does not."""
     requests: list[LaunchRequest] = field(default_factory=list)
     states: set[str] = field(default_factory=set)
     """Of the runs, while they were measured."""
@@ -130,6 +132,8 @@ class PlayedEngine:
         self.requests.append(request)
         self.states.add(json.loads((request.run_directory / MANIFEST).read_text())["state"])
         (request.directory / output.FACTS).write_text(json.dumps({"machine": self.machine}))
+        if (end := self.ends(request.environment.image, request.spec.launch)) is not None:
+            return end
         cells = request.spec.cells if stop is None else request.spec.cells[: stop[0]]
         rows = [self._row(self.script(request.environment.image, cell, request.spec.launch), cell, request) for cell in cells]
         append_rows(request.directory / output.ROWS, rows)

@@ -203,7 +203,8 @@ class DockerEngine:
             code = self._wait(container, request.deadline_seconds)
             reader.join(timeout=5)
             if code is None:
-                return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
+                reason = f"the launch was not done after {request.deadline_seconds:.0f} s and was ended"
+                return LaunchEnd(exit_code=None, reason=reason, overdue=True)
             return LaunchEnd(exit_code=code, reason="" if code == 0 else self._death(container, code, said.tail), unfit=code == UNFIT)
         except docker.errors.APIError as error:
             self._raise_for_gpu(request, error)

@@ -80,8 +80,15 @@ class LaunchEnd:
     """None: it never started, or was ended at the deadline."""
     reason: str = ""
     """For the rows of cells that it left unmeasured."""
+    overdue: bool = False
+    """It was up, and was ended at the deadline."""
     unfit: bool = False
     """The image cannot run the harness at all: its cells are ``unsupported``, and no other start would change that."""
+
+    @property
+    def died(self) -> bool:
+        """Whether cells that it left unmeasured are its own doing: it was up, and ended or hung. What never started is the engine's."""
+        return self.overdue or self.exit_code is not None
 
 
 @dataclass(kw_only=True)

@@ -114,7 +114,8 @@ class LocalEngine:
             reason = "" if code == 0 else _death(code, said.tail)
             return LaunchEnd(exit_code=code, reason=reason, unfit=code == UNFIT)
         except subprocess.TimeoutExpired:
-            return LaunchEnd(exit_code=None, reason=f"the launch was not done after {request.deadline_seconds:.0f} s and was ended")
+            reason = f"the launch was not done after {request.deadline_seconds:.0f} s and was ended"
+            return LaunchEnd(exit_code=None, reason=reason, overdue=True)
         finally:
             _end(process)
             request.log.write_text("\n".join(said.tail) + "\n", encoding="utf-8")

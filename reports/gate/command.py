@@ -169,8 +169,8 @@ def _decide(
             print(f"the baseline cannot be written: {error}\n  next: --candidate {run.directory} --save-baseline FILE", file=sys.stderr)
     if measured.out_of_time:
         print(f"  next: --resume {run.directory}, with more --max-duration", file=sys.stderr)
-    worst = min(reports, key=lambda report: WORST_FIRST.index(report.decision))
-    return worst.exit_code(inconclusive_passes=ending.inconclusive_passes)
+    worst = min((report.decision for report in reports), key=WORST_FIRST.index)
+    return max(report.exit_code(inconclusive_passes=ending.inconclusive_passes) for report in reports if report.decision == worst)
 
 
 def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str, str]) -> None:

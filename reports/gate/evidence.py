@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
-from reports.gate.observe import DEVICE, HOST, Block, Limits, latency, reason_to_void, tells_status
+from reports.gate.observe import DEVICE, HOST, NEVER_MEASURED, Block, Limits, latency, reason_to_void, tells_status
 from reports.gate.rows import AnyRow
 from reports.statistics import Floats
 
@@ -22,9 +22,15 @@ class Launched:
     """By cell: the rows that say what became of it, in the order of the blocks."""
     passing: tuple[tuple[AnyRow | None, ...], ...]
     """By cell and block: the row where it counts and passes."""
+    lost: tuple[tuple[AnyRow, ...], ...]
+    """By cell: rows that say that its launch was lost, or died, before it was measured."""
 
     def of(self, cells: Sequence[int]) -> Launched:
-        return Launched(counting=tuple(self.counting[cell] for cell in cells), passing=tuple(self.passing[cell] for cell in cells))
+        return Launched(
+            counting=tuple(self.counting[cell] for cell in cells),
+            passing=tuple(self.passing[cell] for cell in cells),
+            lost=tuple(self.lost[cell] for cell in cells),
+        )
 
     def values(self, value: Callable[[AnyRow], float | None]) -> Floats:
         """A number of the rows that pass; shape (cells, blocks), NaN where there is none."""
@@ -54,19 +60,20 @@ def gather(cells: Sequence[str], blocks: Sequence[Block], clocks: Mapping[str, s
 
 
 def _launched(cells: Sequence[str], launches: Sequence[Mapping[str, AnyRow]], clocks: Mapping[str, str], limits: Limits) -> Launched:
-    counting, passing = [], []
+    counting, passing, lost = [], [], []
     for cell in cells:
         clock = clocks.get(cell, HOST)
         rows = [each.get(cell) for each in launches]
         void = [row is None or bool(reason_to_void(row, clock, limits)) for row in rows]
         counting.append(tuple(row for row, unseen in zip(rows, void, strict=True) if row is not None and (not unseen or tells_status(row))))
+        lost.append(tuple(row for row in rows if row is not None and row.status in NEVER_MEASURED))
         passing.append(
             tuple(
                 row if row is not None and not unseen and row.status in Status.PASSED else None
                 for row, unseen in zip(rows, void, strict=True)
             )
         )
-    return Launched(counting=tuple(counting), passing=tuple(passing))
+    return Launched(counting=tuple(counting), passing=tuple(passing), lost=tuple(lost))
 
 
 def _array(values: Sequence[Sequence[float | None]]) -> Floats:

@@ -12,18 +12,19 @@ import numpy as np
 
 from harness.records import Status
 from reports.gate.conditions import Cap, capped
-from reports.gate.evidence import Evidence, gather
+from reports.gate.evidence import Evidence, Launched, gather
 from reports.gate.expected import Expected, Standing
 from reports.gate.expected import judge as standing_of
+from reports.gate.failures import look
 from reports.gate.latencies import judge_latencies
 from reports.gate.metrics import METRICS, judge_metric
 from reports.gate.observe import DEVICE
-from reports.gate.procedure import Verdict
+from reports.gate.procedure import Procedure, Verdict
 from reports.gate.progress import Progress
 from reports.gate.replay import replay_command
 from reports.gate.report import CellReport, Decision, Finding, Placebo
 from reports.gate.setup import GateSetup
-from reports.gate.statuses import judge_fallback, judge_lost, judge_status, status_of
+from reports.gate.statuses import judge_dead, judge_fallback, judge_lost, judge_status, status_of
 from reports.gate.steadiness import placebo, steadiness
 from reports.gate.wording import counted
 
@@ -58,20 +59,21 @@ def judge(
     expected: failures that are excused until their day; caps: why verdicts are no better than ``inconclusive``, where they are not.
     """
     evidence = gather(setup.ids, progress.blocks, progress.clocks, setup.limits)
+    progress = dataclasses.replace(progress, failures=look(progress.failures, np.ones(len(setup.cells), dtype=bool)))
     device = [progress.clocks.get(cell) == DEVICE for cell in setup.ids]
     baseline, candidate = evidence.baseline.seconds(device), evidence.candidate.seconds(device)
     differences = np.array(progress.differences, dtype=np.float64).reshape(-1, len(setup.cells)).T
     steady = steadiness(baseline, candidate, differences, progress.in_turns, progress.state.worth)
     latencies = judge_latencies(setup, progress, baseline, candidate, steady)
-    findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, evidence, latencies)]
+    findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, progress, evidence, latencies)]
     reports, notes = [], []
     for index, cell in enumerate(setup.cells):
         report = CellReport(
             cell=cell.id,
             verdict=verdict_of(findings[index]),
             findings=findings[index],
-            baseline_status=status_of(evidence.baseline.counting[index]),
-            candidate_status=status_of(evidence.candidate.counting[index]),
+            baseline_status=_became(evidence.baseline, index, given_up=not progress.wanted[index]),
+            candidate_status=_became(evidence.candidate, index, given_up=not progress.wanted[index]),
             noise_floor=float(floor) if math.isfinite(floor := steady.noise_floor[index]) else None,
             voided=int(progress.state.voided_in_all[index]),
             replay=replay_command(setup, cell),
@@ -120,28 +122,46 @@ def verdict_of(findings: Sequence[Finding]) -> Verdict:
     return Verdict.EQUIVALENT if known else Verdict.INCONCLUSIVE
 
 
-def _findings(setup: GateSetup, evidence: Evidence, latencies: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+def _became(image: Launched, index: int, *, given_up: bool) -> str:
+    """The worst status of a cell's launches; that of lost ones where there are no others, and will be none."""
+    return status_of(image.counting[index]) or (status_of(image.lost[index]) if given_up else "")
+
+
+def _findings(setup: GateSetup, progress: Progress, evidence: Evidence, latencies: Sequence[Finding]) -> list[tuple[Finding, ...]]:
     """By cell, what leads first."""
-    costs = _costs(setup, evidence)
+    costs, alpha = _costs(setup, evidence), setup.procedure.alpha
+    worse, better = progress.failure_p
     found: list[tuple[Finding, ...]] = []
     for index, (baseline, candidate) in enumerate(zip(evidence.baseline.counting, evidence.candidate.counting, strict=True)):
-        time = () if setup.of_image[index] else (latencies[index],)
-        status = judge_status(baseline, candidate)
-        if time and not (baseline and candidate):
+        status = judge_status(baseline, candidate, worse=worse[index], better=better[index], alpha=alpha)
+        time = () if setup.of_image[index] else (_without_times(latencies[index], status, setup.procedure),)
+        lost = evidence.baseline.lost[index], (*candidate, *evidence.candidate.lost[index])
+        dead = judge_dead(baseline, *lost, setup.procedure.repeats + 1) if progress.voids[index] > setup.procedure.repeats else None
+        if dead is not None:
+            found.append((dead,))
+        elif time and not (baseline and candidate):
             # Why no launch counts is said there.
             found.append(time)
-        elif status is not None and _is_settled(status, status_of(candidate)):
+        elif status is not None and _is_settled(status, status_of(candidate), latencies[index].blocks):
             found.append((status,))
         else:
-            others = (status, judge_fallback(baseline, candidate), *time, *costs[index])
+            others = (status, judge_fallback(baseline, candidate, alpha=alpha), *time, *costs[index])
             found.append(tuple(finding for finding in others if finding is not None))
     return found
 
 
-def _is_settled(status: Finding, candidate: str) -> bool:
-    """Whether what became of a cell says all that there is to say: numbers of what fails are none."""
+def _is_settled(status: Finding, candidate: str, times: int) -> bool:
+    """Whether what became of a cell says all that there is to say: numbers of what fails are none. times: blocks that have one."""
     broken = status.verdict == Verdict.EQUIVALENT and candidate not in Status.PASSED
-    return broken or status.verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
+    return broken or status.verdict == Verdict.REGRESSED or (status.verdict == Verdict.IMPROVED and not times)
+
+
+def _without_times(latency: Finding, status: Finding | None, procedure: Procedure) -> Finding:
+    """A baseline that fails keeps the candidate from having a time beside it: where that is all that is wrong, it blocks nothing."""
+    harmless = status is not None and status.verdict in (Verdict.EQUIVALENT, Verdict.IMPROVED)
+    if harmless and latency.verdict == Verdict.INCONCLUSIVE and latency.blocks < procedure.looks[0]:
+        return dataclasses.replace(latency, blocks_release=False)
+    return latency
 
 
 def _costs(setup: GateSetup, evidence: Evidence) -> list[list[Finding]]:

@@ -13,7 +13,7 @@ from reports.format import rounded
 from reports.gate.observe import HOST
 from reports.gate.paired import deviations, exponential, medians
 from reports.gate.procedure import FLAGGED, Stage, Verdict, conclude
-from reports.gate.progress import SETTLED_BY, Progress
+from reports.gate.progress import TIMELESS_BLOCKS, Progress
 from reports.gate.report import Finding
 from reports.gate.setup import GateSetup
 from reports.gate.steadiness import Steadiness
@@ -34,6 +34,7 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
     deviation = np.where(state.told_by_fresh_blocks, deviations(state.confirmed), deviations(state.screened))
     seen, needed = _power(deviation, outcome.blocks, state.tolerable, procedure.bound_level)
     unheard = last_reasons(progress)
+    has_time = np.sum(np.isfinite(state.screened), axis=-1) + np.sum(np.isfinite(state.confirmed), axis=-1)
     found = []
     for index, cell in enumerate(setup.ids):
         verdict = Verdict(outcome.verdict[index])
@@ -41,8 +42,10 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
         if why:
             verdict = Verdict.INCONCLUSIVE
         elif verdict == Verdict.INCONCLUSIVE:
-            used_up = bool(setup.stored) and progress.without_time[index] < SETTLED_BY
-            why = _why(Stage(state.stage[index]), bool(state.wanted[index]), used_up, unheard.get(cell, ""))
+            without = int(progress.counted[index]) - int(has_time[index])
+            used_up = bool(setup.stored) and without < TIMELESS_BLOCKS
+            of = f"{without} of {counted(int(progress.counted[index]), 'block')}" if has_time[index] else ""
+            why = _why(Stage(state.stage[index]), bool(progress.wanted[index]), used_up, of, unheard.get(cell, ""))
         undecided = verdict == Verdict.INCONCLUSIVE and math.isfinite(deviation[index])
         made = functools.partial(
             Finding,
@@ -80,14 +83,14 @@ def last_reasons(progress: Progress) -> dict[str, str]:
     return {voided.cell: voided.reason for voided in progress.voided}
 
 
-def _why(stage: Stage, wanted: bool, used_up: bool, voided: str) -> str:
-    """Why there is no answer."""
+def _why(stage: Stage, wanted: bool, used_up: bool, without: str, voided: str) -> str:
+    """Why there is no answer. without: how many blocks have no time, where some have."""
     if stage == Stage.VOID:
         return f"void too often: {voided}"
     if wanted:
         return NO_MORE
     if stage == Stage.STOPPED:
-        return USED_UP if used_up else "without a time in one of the images"
+        return USED_UP if used_up else joined(("without a time in one of the images", without), " in ")
     return "flagged, and not confirmed" if stage in FLAGGED else ""
 
 

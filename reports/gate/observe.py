@@ -68,9 +68,10 @@ class Observation:
     in_turns: Booleans
     """Whether that is a ratio of slices, and not of the levels of launches."""
     void: Booleans
-    baseline_failed: Booleans
-    """Whether the row has another status than ``pass``, and is not void."""
-    candidate_failed: Booleans
+    """Whether the block says nothing of the cell, and has to be measured again."""
+    baseline: tuple[str, ...]
+    """By cell, the status that the row tells, whatever its numbers are worth; empty where it tells none."""
+    candidate: tuple[str, ...]
     voided: tuple[Voided, ...]
 
 
@@ -78,7 +79,8 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
     """wanted: the cells that the block was to measure; clocks: by which clock each cell is judged, see ``clock_of``."""
     size = len(cells)
     differences = np.full(size, np.nan)
-    void, in_turns, baseline_failed, candidate_failed = (np.zeros(size, dtype=bool) for _ in range(4))
+    void, in_turns = (np.zeros(size, dtype=bool) for _ in range(2))
+    told: tuple[list[str], list[str]] = ([""] * size, [""] * size)
     voided: list[Voided] = []
     slices: dict[int, Pair] = {}
     for index, (cell, asked) in enumerate(zip(cells, wanted, strict=True)):
@@ -88,6 +90,12 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
         clock = clocks.get(cell, HOST)
         reasons = [reason_to_void(row, clock, limits) for row in rows]
         one, other = rows
+        for side, row, reason in zip(told, rows, reasons, strict=True):
+            side[index] = row.status if row is not None and (not reason or tells_status(row)) else ""
+        statuses = [side[index] for side in told]
+        if all(statuses) and not Status.PASSED.issuperset(statuses):
+            # Whatever the host was like: what failed has no time that it could have spoiled.
+            continue
         if not any(reasons) and block.together and clock == HOST:
             reasons = [reason_apart(one, other), ""]
         if any(reasons):
@@ -101,9 +109,8 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
             continue
         assert one is not None  # else it is void
         assert other is not None
-        baseline_failed[index], candidate_failed[index] = one.status not in Status.PASSED, other.status not in Status.PASSED
         before, after = latency(one, clock), latency(other, clock)
-        if not baseline_failed[index] and not candidate_failed[index] and before and after:
+        if before and after:
             differences[index] = math.log(after) - math.log(before)
             if block.together and clock == HOST and one.backend_slice_seconds:
                 slices[index] = (one.backend_slice_seconds, other.backend_slice_seconds)
@@ -114,8 +121,8 @@ def observe(cells: Sequence[str], wanted: Sequence[bool], block: Block, clocks: 
         differences=differences,
         in_turns=in_turns,
         void=void,
-        baseline_failed=baseline_failed,
-        candidate_failed=candidate_failed,
+        baseline=tuple(told[0]),
+        candidate=tuple(told[1]),
         voided=tuple(voided),
     )
 

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.records import Status
+from matrix.errors import INCOMPLETE
 from reports.gate.bisect import Trial
 from reports.gate.observe import Voided
 from reports.gate.procedure import Procedure, Verdict
@@ -81,6 +83,10 @@ class CellReport:
     """Blocks of it that were measured again."""
     replay: str = ""
     """The command that measures exactly this cell in both images."""
+
+    @property
+    def is_unmeasured(self) -> bool:
+        return self.verdict == Verdict.INCONCLUSIVE and Status.INFRA_ERROR in (self.baseline_status, self.candidate_status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +215,14 @@ class GateReport:
     bisection: Bisection | None = None
     """None: nobody asked for it, nothing regressed, or the comparison with the baseline was searched; ``notes`` say where none could be."""
 
+    @property
+    def unmeasured(self) -> tuple[CellReport, ...]:
+        """Cells that no launch of an image has measured, since each was lost: nothing is known of them, and nobody chose that."""
+        return tuple(cell for cell in self.cells if cell.is_unmeasured)
+
     def exit_code(self, *, inconclusive_passes: bool) -> int:
+        if self.decision == Decision.INCONCLUSIVE and self.unmeasured:
+            return INCOMPLETE
         if self.decision == Decision.INCONCLUSIVE and inconclusive_passes:
             return EXIT_CODES[Decision.PASS]
         return EXIT_CODES[self.decision]

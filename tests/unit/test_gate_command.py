@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,6 +16,7 @@ import matrix.__main__
 import matrix.ready
 import reports.gate.__main__ as command
 from images.errors import BuildFailed
+from matrix.engines.engine import LaunchEnd
 from matrix.errors import EngineLost, EngineMissing, RunBusy, SelectionError
 from matrix.plan import PlannedImage
 from matrix.store import open_run
@@ -87,6 +89,21 @@ def test_the_exit_code_is_the_decision(
     assert decision.upper() in capsys.readouterr().out
     for name in ("gate.md", "gate.junit.xml", "badge.svg", "badge.json", "results.csv", "manifest.json"):
         assert (only_run(tmp_path) / name).exists()
+
+
+DIED = LaunchEnd(exit_code=139, reason="exit code 139")
+
+
+@pytest.mark.parametrize("inconclusive", ["pass", "fail"])
+@pytest.mark.parametrize(("dead", "code"), [((NEW,), 1), ((OLD,), 4), ((OLD, NEW), 4)], ids=["the candidate", "the baseline", "both"])
+def test_launches_that_always_die_are_never_a_pass(
+    tmp_path: Path, run: Run, engine: PlayedEngine, dead: tuple[PlannedImage, ...], code: int, inconclusive: str
+) -> None:
+    engine.ends = lambda image, launch: DIED if image in dead else None
+    assert run(*BOTH, "--inconclusive", inconclusive) == code
+    root = ElementTree.parse(only_run(tmp_path) / "gate.junit.xml").getroot()
+    kind = "failure" if code == 1 else "error"
+    assert len(root.findall(f".//testcase/{kind}")) == 6
 
 
 def test_an_image_can_be_held_against_itself(run: Run) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from harness.cell import Cell
 from harness.records import Status
+from matrix.engines.engine import LaunchEnd
 from matrix.errors import EngineLost, SelectionError
 from matrix.plan import PlannedImage, Selection
 from matrix.provenance import plan_of
@@ -65,14 +68,74 @@ def test_what_is_faster_is_improved_and_passes(tmp_path: Path) -> None:
     assert found.verdicts["softmax"] == Verdict.IMPROVED
 
 
-def test_what_crashes_is_measured_twice_and_then_no_more(tmp_path: Path) -> None:
+def test_what_crashes_is_measured_until_that_is_no_chance(tmp_path: Path) -> None:
     found = gate(tmp_path, SLOWER)
     assert found.verdicts["sort"] == Verdict.REGRESSED
     report = found.report("sort")
     assert (report.baseline_status, report.candidate_status) == (Status.PASS, "crash:SIGSEGV")
     assert [finding.metric for finding in report.findings] == ["status"]
-    assert "2 of 2 launches: crash:SIGSEGV: signal 11" in report.findings[0].reason
-    assert [sum(any("sort" in cell for cell in cells) for _, image, cells in found.launches if image == side) for side in LABELS] == [2, 2]
+    assert "6 of 6 launches: crash:SIGSEGV: signal 11" in report.findings[0].reason
+    assert [sum(any("sort" in cell for cell in cells) for _, image, cells in found.launches if image == side) for side in LABELS] == [6, 6]
+
+
+DIED = LaunchEnd(exit_code=139, reason="the container ended with exit code 139; its last lines: import torch")
+ENGINE = LaunchEnd(exit_code=None, reason="the engine could not make the container: no space left")
+HANGS = LaunchEnd(exit_code=None, overdue=True, reason="the launch was not done after 600 s and was ended")
+LEAVES = LaunchEnd(exit_code=0)
+
+
+def ending(baseline: LaunchEnd | None = None, candidate: LaunchEnd | None = None) -> Callable[[PlannedImage, int], LaunchEnd | None]:
+    return lambda image, launch: candidate if image == NEW else baseline
+
+
+@pytest.mark.parametrize("end", [DIED, HANGS, LEAVES], ids=["dies", "hangs", "leaves"])
+def test_a_candidate_whose_launches_always_die_is_regressed(tmp_path: Path, end: LaunchEnd) -> None:
+    found = gate(tmp_path, alike, ends=ending(candidate=end))
+    assert found.judged.decision == Decision.REGRESSED
+    assert set(found.verdicts.values()) == {Verdict.REGRESSED}
+    assert len(found.launches) == 6, "as often as voids are repeated"
+    finding = found.finding("sort", "status")
+    assert finding.reason.startswith("the candidate's launch died in 3 launches of 3, of the baseline's in none: ")
+    assert finding.reason.endswith(end.reason)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate"),
+    [(DIED, DIED), (DIED, None), (None, ENGINE), (ENGINE, None), (ENGINE, DIED)],
+    ids=["both die", "the baseline dies", "the engine has no candidate", "the engine has no baseline", "neither has a row"],
+)
+def test_what_no_launch_has_measured_is_no_verdict_and_no_pass(
+    tmp_path: Path, baseline: LaunchEnd | None, candidate: LaunchEnd | None
+) -> None:
+    found = gate(tmp_path, alike, ends=ending(baseline, candidate))
+    assert found.judged.decision == Decision.INCONCLUSIVE
+    assert set(found.verdicts.values()) == {Verdict.INCONCLUSIVE}
+    assert all(report.is_unmeasured for report in found.judged.cells)
+
+
+def test_a_candidate_that_dies_now_and_then_is_measured_again(tmp_path: Path) -> None:
+    found = gate(tmp_path, alike, ends=lambda image, launch: DIED if image == NEW and launch < 4 else None)
+    assert found.judged.decision == Decision.PASS
+    assert len(found.progress.voided) == 2 * 6
+
+
+def test_a_baseline_that_was_lost_once_makes_no_verdict_of_a_dead_candidate(tmp_path: Path) -> None:
+    found = gate(tmp_path, alike, ends=lambda image, launch: DIED if image == NEW or launch < 2 else None)
+    assert found.judged.decision == Decision.INCONCLUSIVE
+    assert all(report.is_unmeasured for report in found.judged.cells)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9])
+def test_a_cell_that_is_mended_is_judged_by_the_launches_that_have_times(tmp_path: Path, rate: float) -> None:
+    """It passes in the candidate; in the baseline it fails now and then."""
+
+    def script(image: PlannedImage, cell: Cell, launch: int) -> Played:
+        fails = image == OLD and "sort" in cell.id and random.Random(f"{launch}").random() < rate
+        return Played(status=Status.OOM) if fails else alike(image, cell, launch)
+
+    found = gate(tmp_path, script)
+    assert found.judged.decision == Decision.PASS
+    assert found.verdicts["sort"] in (Verdict.EQUIVALENT, Verdict.IMPROVED)
 
 
 LABELS = (OLD.label, NEW.label)
@@ -248,9 +311,9 @@ def test_a_gate_that_was_cut_short_ends_as_one_that_was_not(
 
 def test_nothing_is_measured_twice(tmp_path: Path) -> None:
     cut = cut_short(tmp_path, {7: (2, KeyboardInterrupt)})
-    # The start that was stopped had measured two of its five cells; the one after it measures three.
+    # The start that was stopped had measured two of its six cells; the one after it measures four.
     seventh = [cells for launch, _, cells in cut.launches if launch == 7]
-    assert [len(cells) for cells in seventh] == [5, 3]
+    assert [len(cells) for cells in seventh] == [6, 4]
 
 
 def test_a_gate_that_is_done_is_only_judged_again(tmp_path: Path) -> None:

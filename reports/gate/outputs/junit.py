@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree as ET
 
-from harness.records import Status
 from reports.gate.outputs.tally import leading
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, GateReport
@@ -69,7 +68,7 @@ def _outcome(cell: CellReport, alpha: float) -> tuple[str, str]:
         return "failure", why
     if cell.verdict != Verdict.INCONCLUSIVE:
         return "", ""
-    return "error" if Status.INFRA_ERROR in (cell.baseline_status, cell.candidate_status) else "skipped", why
+    return "error" if cell.is_unmeasured else "skipped", why
 
 
 def _body(cell: CellReport, report: GateReport) -> str:
