@@ -60,6 +60,8 @@ def test_geomeans_are_those_of_pandas(made_up: Path, suite: str) -> None:
         assert (found.own, found.failed) == (values.notna().sum(), values.isna().sum())
         log = np.log(common[image, backend])
         assert found.as_eager == pytest.approx(np.exp(log.sum() / (len(log) + values.isna().sum())), rel=1e-9)
+        assert found.as_eager is not None
+        assert found.geomean is not None
         assert min(1.0, found.geomean) <= found.as_eager <= max(1.0, found.geomean), "a bound of the bar, by the lines that the bar is of"
 
 
