@@ -186,6 +186,11 @@ def _fields(path: Path) -> Iterator[dict[str, str]]:
             yield from files.read_fields(path)
 
 
+def rows_left(directory: Path) -> int:
+    """How many cells a start has written a row of into its folder."""
+    return len({fields.get("cell") for fields in _fields(directory / output.ROWS)})
+
+
 def _samples(path: Path) -> Iterator[Sample]:
     for fields in _fields(path):
         with contextlib.suppress(ValueError, KeyError):

@@ -12,7 +12,7 @@ from harness.cell import Cell
 from matrix.engines.engine import Engine, Environment, LaunchEnd, LaunchRequest
 from matrix.plan import Launch, PlannedImage
 from matrix.runner import Say, Settings, begin_start, end_start, known_of, launch_spec, rest_of, run_launch
-from matrix.store import Run
+from matrix.store import Run, rows_left
 from matrix.turns import Turns
 
 STOP_SECONDS = 4.0
@@ -24,6 +24,7 @@ def run_together(
 ) -> None:
     """Measure the cells of some launches that have no row yet, cell by cell in turns.
 
+    Where one of them dies the others end before their next cell, and what is left is measured by another start of all.
     One after the other where the engine cannot have it, and on a GPU: there device time is steady between launches, and two processes on one
     would share its memory. Raises what ``run_launch`` raises.
     """
@@ -106,6 +107,10 @@ class _Start:
         side = f"{self.launch.side}: " if self.launch.side else ""
         try:
             self.end = self.engine.run(self.request, lambda line: self.say(f"  {side}{line}"))
+            if self.turns.has_parted(self.seat):
+                self.end = replace(self.end, sent_away=True)
+            elif rows_left(self.request.directory) < len(self.request.spec.cells):
+                self.turns.part(self.seat)
         except BaseException as error:  # noqa: BLE001  # it is for the thread that waits for all of them
             self.error = error
             self.turns.close()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.turns import MESSAGE_BYTES, SOCKET, Place, parse, short_path
+from harness.turns import BEGINNING, MESSAGE_BYTES, SOCKET, Place, parse, short_path
 
 
 @dataclass(kw_only=True)
@@ -28,6 +28,8 @@ class _Seat:
     place: Place | None = None
     """Where it waits; None: it works, or has not come yet."""
     gone: bool = False
+    parted: bool = False
+    """Whether it was sent away before its next cell, since one of the others has died."""
 
     @property
     def channel(self) -> socket.socket:
@@ -43,6 +45,7 @@ class Turns:
         self._seed = seed
         self._lock = threading.Condition()
         self._begun = False
+        self._parting = False
         # Written to when something changes that is not on the lines.
         self._ear, self._mouth = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -71,6 +74,18 @@ class Turns:
         self._begun = True
         self._wake()
 
+    def part(self, index: int) -> None:
+        """A launch has died among its cells: the others end before their next one, for all to be started together again.
+
+        One that has not come to its first cell leaves nothing to be measured together.
+        """
+        with self._lock:
+            self._parting |= self._seats[index].connection is not None
+
+    def has_parted(self, index: int) -> bool:
+        """Whether a launch was ended for another that has died."""
+        return self._seats[index].parted
+
     def leave(self, index: int) -> None:
         """A launch has ended, however it did."""
         with self._lock:
@@ -95,6 +110,7 @@ class Turns:
                                 return
                         else:
                             self._hear(key.data, selector)
+                    self._send_away(selector)
                     self._give()
             finally:
                 for seat in self._seats:
@@ -117,15 +133,27 @@ class Turns:
             serial, place = parse(seat.connection.recv(MESSAGE_BYTES))
         except (OSError, ValueError):
             # It has ended; or something in the image writes on its line, and nobody knows whose turn it is there.
-            selector.unregister(seat.connection)
-            seat.connection.close()
-            with self._lock:
-                seat.gone = True
-                self._lock.notify_all()
+            self._end(seat, selector)
             return
         with self._lock:
             seat.serial, seat.place = serial, place
             self._lock.notify_all()
+
+    def _end(self, seat: _Seat, selector: selectors.BaseSelector) -> None:
+        """Close a launch's line, which ends it where it is still there."""
+        assert seat.connection is not None  # it has come
+        selector.unregister(seat.connection)
+        seat.connection.close()
+        with self._lock:
+            seat.gone = True
+            self._lock.notify_all()
+
+    def _send_away(self, selector: selectors.BaseSelector) -> None:
+        """Those that wait for the beginning of a cell, where one has died."""
+        for seat in self._seats:
+            if self._parting and not seat.gone and seat.place is not None and seat.place.slice == BEGINNING:
+                seat.parted = True
+                self._end(seat, selector)
 
     def _give(self) -> None:
         """The next turn, where nobody has one."""

@@ -82,6 +82,8 @@ class LaunchEnd:
     """For the rows of cells that it left unmeasured."""
     overdue: bool = False
     """It was up, and was ended at the deadline."""
+    sent_away: bool = False
+    """It was ended before its next cell, since a launch that it took turns with had died: what it left is measured by another start."""
     unfit: bool = False
     """The image cannot run the harness at all: its cells are ``unsupported``, and no other start would change that."""
 

@@ -10,6 +10,7 @@ import pytest
 from harness.records import Status
 from harness.turns import Place
 from matrix.config import parse_matrix
+from matrix.engines.engine import LaunchEnd
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage, Selection
 from matrix.runner import Settings
@@ -19,6 +20,7 @@ from reports.gate.procedure import Verdict
 from reports.gate.report import Decision
 from reports.gate.setup import make_setup
 from tests.fake_engine import Played
+from tests.unit.gate_blocks import candidate_first
 from tests.unit.gate_runs import TEXT, Gated, again, alike, go_on, matrix_with, new_run, planted, setup_of
 from tests.unit.turning import SLICES, TurningEngine, own_sockets
 
@@ -64,19 +66,36 @@ def test_cells_are_measured_slice_by_slice_in_turns(tmp_path: Path) -> None:
     assert 0.3 < began.count("0") / len(began) < 0.7, "chance says who is first"
 
 
-def test_one_that_dies_leaves_the_other_its_cells_and_what_was_measured_alone_does_not_count(tmp_path: Path) -> None:
-    found = gate(tmp_path, TurningEngine(alike, dies={(0, 0): 2}))
-    assert found.judged.decision == Decision.PASS, found.judged.why
-    lost = [item for item in found.progress.voided if item.block == 0]
-    # The cell in which it ended was not measured; those after it were measured by a second start, without the other launch.
-    assert [item.reason for item in lost].count("lost: it was measured alone, the other launch had ended early") == len(SETUP.cells) - 3
-    assert [item.reason for item in lost].count("lost: planted: it is gone") == 1
-    assert len(lost) == len(SETUP.cells) - 2
+@pytest.mark.parametrize("measured", [0, 2, 4])
+def test_where_one_dies_the_cells_that_are_left_are_measured_by_another_start_of_all(tmp_path: Path, measured: int) -> None:
+    """Every launch of the candidate dies in the same cell: all others are decided in as many blocks as ever."""
+    # Three blocks, after which the cell is measured no more.
+    engine = TurningEngine(alike, dies={(launch, 0): measured for launch in range(6) if is_candidate(launch)})
+    found = gate(tmp_path, engine)
+    fatal = SETUP.ids[measured]
+    verdicts = {report.cell: report.verdict for report in found.judged.cells}
+    assert verdicts.pop(fatal) == Verdict.REGRESSED
+    assert set(verdicts.values()) == {Verdict.EQUIVALENT}
+    assert {item.cell for item in found.progress.voided} == {fatal}
+    assert len(found.progress.blocks) == 6
     with again(tmp_path) as run:
-        rows = [row for row in run.rows() if row.launch == 0]
-    assert len(rows) == len({row.cell for row in rows}) == len(SETUP.cells)
-    assert [row.status for row in rows].count(Status.PASS) == len(SETUP.cells) - 1
-    assert {row.attempt for row in rows} == {0, 1}
+        rows = [row for row in run.rows() if row.launch < 2]
+    assert len(rows) == len({(row.launch, row.cell) for row in rows}) == 2 * len(SETUP.cells)
+    for cell in SETUP.ids:
+        attempts = {row.attempt for row in rows if row.cell == cell and row.status == Status.PASS}
+        assert len(attempts) == 1, "together, or the one that is left"
+
+
+def is_candidate(launch: int) -> bool:
+    return candidate_first(SETUP, launch // 2) == (launch % 2 == 0)
+
+
+def test_a_launch_that_dies_before_its_first_cell_leaves_the_other_all_of_its_cells(tmp_path: Path) -> None:
+    end = LaunchEnd(exit_code=139, reason="exit code 139")
+    engine = TurningEngine(alike, ends=lambda image, launch: end if image == SETUP.candidate else None)
+    found = gate(tmp_path, engine)
+    assert found.judged.decision == Decision.REGRESSED
+    assert len(engine.requests) == 6, "nobody is started again for it"
 
 
 @pytest.mark.parametrize("lost", [{(1, 0): 3}, {(0, 0): 0}, {(4, 0): 2, (5, 1): 1}, {(3, 0): 5, (13, 0): 0}], ids=str)

@@ -65,6 +65,8 @@ class TurningEngine(PlayedEngine):
         if not request.spec.turns:
             return super().run(request, say)
         self.requests.append(request)
+        if (end := self.ends(request.environment.image, request.spec.launch)) is not None:
+            return end
         spec, start = request.spec, (request.spec.launch, request.spec.attempt)
         (request.directory / output.FACTS).write_text('{"machine": {"cpu": "fake", "cores": 2}}')
         line = connect(request.directory)
@@ -82,6 +84,7 @@ class TurningEngine(PlayedEngine):
                     self.diary.work(str(spec.launch), Place(spec.turns[index], which))
                 append_rows(request.directory / output.ROWS, [self._in_turns(cell, request)])
         except Stopped:
+            # As the harness ends: it leaves what it has.
             self.stopped.append(spec.launch)
             return LaunchEnd(exit_code=1, reason="the host went away")
         finally:
