@@ -18,7 +18,7 @@ from matrix.resume import Begun
 from reports.gate.baseline_file import read_baseline
 from reports.gate.blocks import plan_block
 from reports.gate.conditions import Cap, caps, conditions_of
-from reports.gate.setup import ANCHOR, BASELINE, GateSetup, Source, make_setup, stored_turns
+from reports.gate.setup import ANCHOR, BASELINE, GateSetup, Source, make_setup, measured_together, stored_turns
 from reports.gate.stored import CANDIDATE, Stored, is_run, of_one_run, read_run, requirement
 
 
@@ -123,6 +123,7 @@ def comparisons_again(begun: Begun) -> Comparisons:
                 gate=begun.matrix.gate,
                 seed=begun.plan.seed,
                 stored=stored_turns(sources),
+                stored_together=measured_together(sources[against], sources[CANDIDATE]),
                 replay=tuple(about["replay"]),
             )
         )

@@ -145,13 +145,18 @@ def make_setup(
         gate=matrix.gate,
         seed=matrix.run.seed if selection.seed is None else selection.seed,
         stored=stored_turns({against: baseline, CANDIDATE: candidate}),
-        stored_together=of_one_run([source if isinstance(source, Stored) else None for source in (baseline, candidate)]),
+        stored_together=measured_together(baseline, candidate),
         replay=replay,
     )
 
 
 def image_of(source: Source) -> PlannedImage:
     return source.image if isinstance(source, Stored) else source
+
+
+def measured_together(baseline: Source, candidate: Source) -> bool:
+    """Whether both were measured before, in the same blocks."""
+    return of_one_run([source if isinstance(source, Stored) else None for source in (baseline, candidate)])
 
 
 def stored_turns(sources: Mapping[str, Source]) -> Mapping[str, Sequence[Mapping[str, AnyRow]]]:
