@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from reports import format as formats
 from reports.gate.outputs.tally import leading
+from reports.gate.power import smallest_effect
 from reports.gate.procedure import Procedure, Verdict
 from reports.gate.report import CellReport, GateReport
 from reports.gate.wording import counted
-from reports.statistics import detectable_effect, share_interval
+from reports.statistics import POWER, share_interval
 
 ALARMS = (Verdict.REGRESSED, Verdict.IMPROVED)
 
@@ -21,37 +24,41 @@ ALARMS = (Verdict.REGRESSED, Verdict.IMPROVED)
 def calibration(report: GateReport) -> str:
     """A table of cells, noisiest first, and the false alarms with their interval; for a terminal."""
     cells = sorted(report.cells, key=lambda cell: -(cell.noise_floor or 0.0))
-    rows = [_row(cell, report.procedure) for cell in cells]
-    looks = report.procedure.looks
-    head = ("cell", "noise", f"seen after {looks[0]}", f"after {looks[-1]}", "verdict", "voided")
+    rows = [_row(cell, effect) for cell, effect in zip(cells, effects_found(cells, report.procedure), strict=True)]
+    head = ("cell", "noise", f"found {POWER:.0%} of the time", "verdict", "voided")
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
     return "\n".join([*lines, "", *_alarms(report)])
 
 
-def _row(cell: CellReport, procedure: Procedure) -> tuple[str, ...]:
-    effects = [smallest_effect(cell.noise_floor, blocks, procedure.alpha) for blocks in (procedure.looks[0], procedure.looks[-1])]
+def _row(cell: CellReport, effect: float | None) -> tuple[str, ...]:
     return (
         cell.cell,
         formats.percent(cell.noise_floor),
-        *(formats.percent(effect) for effect in effects),
+        formats.percent(effect),
         f"{cell.verdict}: {_reason(cell)}" if cell.verdict == Verdict.INCONCLUSIVE else cell.verdict,
         str(cell.voided or ""),
     )
 
 
+def effects_found(cells: Sequence[CellReport], procedure: Procedure) -> list[float | None]:
+    """The slowdown (as 0.03) of each cell that a gate here finds with a probability of ``POWER``; None where it is not known, or none is."""
+    known: dict[int, tuple[float | None, ...]] = {}
+    found = np.full(len(cells), np.inf)
+    for index, cell in enumerate(cells):
+        latency = next((each for each in cell.findings if each.metric == "latency"), None)
+        if latency is not None and None not in (margins := (cell.noise_floor, latency.delta, latency.tolerable)):
+            known[index] = margins
+    places = list(known)
+    if places:
+        noise, delta, tolerable = np.array([known[index] for index in places], dtype=np.float64).T
+        found[places] = smallest_effect(noise, delta, tolerable, procedure)
+    return [float(effect) if math.isfinite(effect) else None for effect in found]
+
+
 def _reason(cell: CellReport) -> str:
     found = leading(cell)
     return "" if found is None else found.reason
-
-
-def smallest_effect(noise: float | None, blocks: int, alpha: float) -> float | None:
-    """The slowdown (as 0.03) that so many blocks show four times in five, where both images' launches vary by ``noise``; None where it is not known."""
-    if noise is None:
-        return None
-    # A difference of two launches varies by both.
-    found = float(detectable_effect(math.sqrt(2) * noise, blocks, alpha))
-    return math.expm1(found) if math.isfinite(found) else None
 
 
 def _alarms(report: GateReport) -> Sequence[str]:

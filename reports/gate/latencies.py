@@ -62,7 +62,7 @@ def judge_latencies(setup: GateSetup, progress: Progress, baseline: Floats, cand
             tolerable=margins[index].tolerable,
             baseline=float(before[index]) if math.isfinite(before[index]) else None,
             candidate=float(after[index]) if math.isfinite(after[index]) else None,
-            detectable=math.expm1(seen[index]) if undecided and math.isfinite(seen[index]) else None,
+            detectable=max(margins[index].delta, math.expm1(seen[index])) if undecided and math.isfinite(seen[index]) else None,
             blocks_needed=int(needed[index]) if undecided else None,
         )
         found.append(made(reason=_reason(made(reason=""), why, procedure.alpha)))

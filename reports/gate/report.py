@@ -57,7 +57,7 @@ class Finding:
     """Medians over launches, in the metric's unit (seconds, bytes, a relative error, a count)."""
     candidate: float | None = None
     detectable: float | None = None
-    """The smallest effect (as 0.03) that these blocks could have seen; None where it is decided or they could have seen none."""
+    """The smallest effect (as 0.03) that these blocks could have seen, ``delta`` at least; None where it is decided or they could have seen none."""
     blocks_needed: int | None = None
     """For ``tolerable``, where undecided."""
 

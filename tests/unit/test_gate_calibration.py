@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
+import numpy as np
 import pytest
 
-from reports.gate.calibration import calibration, smallest_effect
-from reports.gate.procedure import Verdict
-from reports.gate.report import Placebo
+from reports.gate.calibration import calibration, effects_found
+from reports.gate.power import smallest_effect
+from reports.gate.procedure import Procedure, Stage, Verdict, advance, begin
+from reports.gate.report import CellReport, Placebo
+from reports.statistics import hodges_lehmann, signed_rank_p
 from tests.unit.gate_samples import cell, finding, report
 
 
-def test_cells_are_listed_noisiest_first_with_what_could_be_seen() -> None:
-    text = calibration(report(cell("micro/quiet", noise_floor=0.002), cell("micro/loud", noise_floor=0.05), cell("micro/unknown")))
+def quiet(name: str, noise: float | None) -> CellReport:
+    latency = dataclasses.replace(finding(Verdict.EQUIVALENT), delta=0.02, tolerable=0.05)
+    return cell(name, Verdict.EQUIVALENT, latency, noise_floor=noise)
+
+
+def test_cells_are_listed_noisiest_first_with_what_is_found() -> None:
+    cells = [quiet("micro/quiet", 0.002), quiet("micro/loud", 0.05), quiet("micro/unknown", None)]
+    text = calibration(report(*cells))
     head, *rows = text.splitlines()
     assert [row.split()[0] for row in rows[:3]] == ["micro/loud", "micro/quiet", "micro/unknown"]
-    assert "seen after 6" in head
-    assert "5.0 %" in rows[0]
-    assert f"{100 * (smallest_effect(0.05, 6, 0.05) or 0):.1f} %" in rows[0]
+    assert "found 80% of the time" in head
+    loud, still, unknown = effects_found([cells[1], cells[0], cells[2]], Procedure())
+    assert loud is not None
+    assert still is not None
+    assert unknown is None
+    assert loud > 0.05 > still > 0.02
+    assert f"{100 * loud:.1f} %" in rows[0]
 
 
-def test_more_blocks_and_less_noise_see_less() -> None:
-    effects = [smallest_effect(noise, blocks, 0.05) for noise, blocks in ((0.01, 16), (0.01, 6), (0.05, 6))]
-    assert None not in effects
-    assert sorted(effects) == effects  # type: ignore[type-var]
-    # By the formula: (1.645 + 0.842) * sqrt(2) * 0.01 / sqrt(3 / pi * 16).
-    assert effects[0] == pytest.approx(0.00904, abs=5e-5)
-    assert smallest_effect(0.01, 4, 0.05) is None, "four blocks show nothing at this level"
-    assert smallest_effect(None, 6, 0.05) is None
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize(
+    "procedure", [Procedure(), Procedure(looks=(6,), confirm=6), Procedure(looks=(6, 10, 16, 24), confirm=20)], ids=str
+)
+def test_what_is_said_to_be_found_four_times_in_five_is(noise: float, procedure: Procedure) -> None:
+    """By the procedure itself, block by block, with another seed."""
+    effect = float(smallest_effect(noise, 0.02, 0.05, procedure)[0])
+    assert effect >= 0.02
+    cells, random = 2000, np.random.default_rng(7)
+    state = begin(procedure, [0.02] * cells, [0.05] * cells)
+    while state.wanted.any():
+        differences = math.log1p(effect) + math.sqrt(2) * noise * random.standard_normal(cells)
+        state = advance(state, differences, np.zeros(cells, dtype=bool))
+    fresh = state.confirmed[state.flagged == Stage.SLOWER]
+    found = (signed_rank_p(fresh, "greater") <= procedure.alpha) & (hodges_lehmann(fresh) >= math.log1p(0.02))
+    assert found.sum() / cells == pytest.approx(0.8, abs=0.04)
+
+
+def test_without_noise_what_matters_is_found_and_too_few_blocks_find_nothing() -> None:
+    assert smallest_effect([0.0, 1e-9], 0.02, 0.05, Procedure()) == pytest.approx([0.02, 0.02], rel=1e-6)
+    assert np.isinf(smallest_effect(0.01, 0.02, 0.05, Procedure(confirm=4))).all()
 
 
 def test_false_alarms_are_counted_and_named() -> None:

@@ -58,6 +58,11 @@ class TestLatency:
         assert f"these blocks could have seen {100 * found.detectable:.1f} %" in found.reason
         assert f"{found.blocks_needed} blocks would show 5 %" in found.reason
 
+    def test_nothing_below_what_matters_could_have_been_seen(self) -> None:
+        """However quiet a cell is: an effect below delta is none."""
+        found = finding(judged(noisy(noise=1e-4), blocks=5), "a", "latency")
+        assert (found.verdict, found.detectable) == (INCONCLUSIVE, 0.02)
+
     def test_a_margin_rule_decides_what_matters(self) -> None:
         rule = '[[gate.margin]]\nreason = "known"\nworkload = ["micro/softmax"]\nmargin = { delta = 0.2, tolerable = 0.4, blocks = true }\n'
         setup = setup_with("softmax", "gather", gate=gate(rule))
