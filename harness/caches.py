@@ -34,3 +34,19 @@ def begin(caches: Path, first: Path | None) -> None:
         shutil.copytree(first, caches)
     else:
         caches.mkdir(parents=True)
+
+
+def link(into: Path, *, without: Path) -> None:
+    """The caches in use, as they are now, under another folder: files are shared, and what is added to one is not in the other.
+
+    without: a folder that may be in them, and is left out.
+    """
+    for variable, folder in FOLDERS.items():
+        source = os.environ.get(variable)
+        if source is not None and Path(source).is_dir():
+            shutil.copytree(
+                source,
+                into / folder,
+                copy_function=os.link,
+                ignore=lambda parent, names: [name for name in names if Path(parent) / name == without],
+            )

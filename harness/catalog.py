@@ -14,11 +14,13 @@ from harness.workloads.timm_models.table import MODELS
 BACKENDS: Mapping[str, str] = {
     "eager": "harness.backends.eager:Eager",
     "inductor": "harness.backends.inductor:Inductor",
+    "precompiled": "harness.backends.precompiled:Precompiled",
     "cudagraphs": "harness.backends.cuda_graphs:CudaGraphs",
     "aot_eager": "harness.backends.dynamo:Dynamo",
     "ts": "harness.backends.dynamo:Dynamo",
     "export": "harness.backends.export:Export",
     "aot-inductor": "harness.backends.aot_inductor:AotInductor",
+    "nativert": "harness.backends.nativert:NativeRt",
     "torchscript": "harness.backends.torchscript:TorchScript",
     "torchao": "harness.backends.torchao:TorchAo",
     "tensorrt": "harness.backends.tensorrt:TensorRt",
@@ -42,10 +44,12 @@ USUAL_DEVICES = ("cpu", "cuda")
 
 INDUCTOR_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 TORCHSCRIPT_METHODS = ("trace", "script")
+PRECOMPILED_METHODS = ("aot", "cache")
 TORCHAO_SCHEMES = ("int8-dynamic", "int8-weight-only", "int4-weight-only", "autoquant")
-"""Of these two, the first is what is taken where a cell names none."""
+"""Of these three, the first is what is taken where a cell names none."""
 OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
     "inductor": {"mode": INDUCTOR_MODES, "fullgraph": bool},
+    "precompiled": {"method": PRECOMPILED_METHODS, "mode": INDUCTOR_MODES, "fullgraph": bool},
     "aot_eager": {"fullgraph": bool},
     "dynamo": {"fullgraph": bool},
     "aot-inductor": {"keep": bool},
@@ -61,7 +65,7 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[str, ...]]] = {
     },
 }
 """The options of a backend: their type, or the words that they may be."""
-OPEN = frozenset({"inductor", "aot-inductor", "torchao"})
+OPEN = frozenset({"inductor", "precompiled", "aot-inductor", "torchao"})
 """Backends with more options than the host can know: what is not in ``OPTIONS`` is checked in the image, by the backend itself."""
 
 _INDUCTOR = (
@@ -74,9 +78,11 @@ _INDUCTOR = (
 PRELOADS: Mapping[str, tuple[str, ...]] = {
     "harness.backends.dynamo": _INDUCTOR,
     "harness.backends.inductor": _INDUCTOR,
+    "harness.backends.precompiled": (*_INDUCTOR, "torch._dynamo.aot_compile", "torch._dynamo.precompile_context"),
     "harness.backends.cuda_graphs": _INDUCTOR,
     "harness.backends.torchao": _INDUCTOR,
     "harness.backends.export": ("torch.export",),
+    "harness.backends.nativert": ("torch.export", "torch.export.pt2_archive._package"),
     "harness.backends.aot_inductor": (*_INDUCTOR, "torch.export", "torch._inductor.package"),
     "harness.backends.onnxruntime": (
         "onnx",
@@ -99,6 +105,7 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
 
 WARM_UPS: Mapping[str, str] = {
     "inductor": "harness.backends.inductor:warm_up_inductor",
+    "precompiled": "harness.backends.inductor:warm_up_inductor",
     "torchao": "harness.backends.inductor:warm_up_inductor",
     "aot-inductor": "harness.backends.aot_inductor:warm_up_aot_inductor",
 }

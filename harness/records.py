@@ -238,8 +238,12 @@ class Row:
     """Of the first call or before it: turning the workload into the backend's format (torch.export, ONNX)."""
     export_error: str = ""
     """Why it could not be: the rule, and the exporter's words."""
+    save_seconds: float | None = None
+    """Before the first call: writing what was compiled into what would be shipped."""
+    load_seconds: float | None = None
+    """Before the first call: reading that back, until it can be called."""
     artifact_bytes: int | None = None
-    """Size of what would be shipped: a packaged or exported model, its weights included."""
+    """Size of what would be shipped: a packaged or exported model, its weights included; of ``precompiled`` without them."""
     recompiles: int | None = None
     guards: int | None = None
     """That dynamo checks before it runs what it has compiled."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from harness.backends.exporting import Exported, export, require_inference
+from harness.backends.exporting import Exported, export, require_constant_buffers, require_inference
 from harness.backends.inductor import generated_code, require_cpp_compiler
 from harness.backends.inductor_options import checked_options
 from harness.catalog import OPTIONS
@@ -50,7 +50,7 @@ class AotInductor(Backend):
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         self._exported = export(subject, self._cell)
-        _require_constant_buffers(subject, self._exported)
+        require_constant_buffers(subject, self._exported)
         # In the cell's caches, where it has its own: they are removed whatever becomes of the cell.
         self._unpacked = Path(tempfile.mkdtemp(prefix="package-", dir=os.environ.get("TORCHINDUCTOR_CACHE_DIR")))
         package = self._unpacked / "model.pt2"
@@ -88,15 +88,6 @@ class AotInductor(Backend):
             },
             details={"libraries": mapped, "options": self._options, **generated_code()},
         )
-
-
-def _require_constant_buffers(subject: Subject, exported: Exported) -> None:
-    """Raises Unsupported for a model that keeps a state: a package has buffers of its own, out of the sight of who calls it."""
-    if next(subject.model.buffers(), None) is None:
-        return
-    changed = sorted(exported.program.run_decompositions({}).graph_signature.buffers_to_mutate.values())
-    if changed:
-        raise Unsupported(f"calls change the buffers {', '.join(changed)}: a package changes copies of its own, which cannot be compared")
 
 
 @contextlib.contextmanager

@@ -64,3 +64,12 @@ def require_inference(cell: Cell) -> None:
     """Raises Unsupported for another mode."""
     if cell.mode != "inference":
         raise Unsupported(f"{cell.backend} runs a program of the forward pass alone: there is nothing in it to train")
+
+
+def require_constant_buffers(subject: Subject, exported: Exported) -> None:
+    """Raises Unsupported for a model that keeps a state: a package has buffers of its own, out of the sight of who calls it."""
+    if next(subject.model.buffers(), None) is None:
+        return
+    changed = sorted(exported.program.run_decompositions({}).graph_signature.buffers_to_mutate.values())
+    if changed:
+        raise Unsupported(f"calls change the buffers {', '.join(changed)}: a package changes copies of its own, which cannot be compared")
