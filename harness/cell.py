@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LISTED = ("hot", "cold", "turns", "batch_sizes", "baselines", "keep_debug")
+"""Fields of a launch's specification that JSON has as lists."""
 SCHEMA_VERSION = 1
 """Version of the launch specification; the harness refuses one it does not know."""
 
@@ -170,6 +172,14 @@ class LaunchSpec:
     """Of what is wrong, keep a small program that shows it (``artifacts/``)."""
     memory_snapshot: bool = False
     """Keep the history of the GPU allocator over one call (``artifacts/``)."""
+    keep_debug: tuple[str, ...] = ()
+    """Statuses (``crash``: any crash): a cell that ends in one of them is run once more, with the debug output of torch's compilers."""
+    save_outputs: bool = False
+    """Keep the outputs of each checked call (``artifacts/``)."""
+    compare_outputs: str | None = None
+    """Folder of an earlier run's artifacts, as the launch sees it, with outputs to compare with; None: there is nothing to compare."""
+    kept_outputs: Mapping[str, str] = field(default_factory=dict)
+    """By the id of a cell: the file of its outputs in that folder."""
     ceilings: Mapping[str, Any] | None = None
     """What the machine can do, by device (``harness.measure.ceilings``), as earlier launches of the run found it."""
     measure_ceilings: bool = True
@@ -202,7 +212,7 @@ class LaunchSpec:
             raise ValueError(f"launch specification of schema {version}, this harness reads {SCHEMA_VERSION}")
         cells = tuple(cell_from_dict(cell) for cell in data.pop("cells"))
         sampling, numerics = Sampling(**data.pop("sampling")), Numerics(**data.pop("numerics"))
-        listed: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("hot", "cold", "turns", "batch_sizes", "baselines")}
+        listed: dict[str, Any] = {name: tuple(data.pop(name)) for name in LISTED}
         terms = {cell: Terms(**each) for cell, each in data.pop("terms").items()}
         treatment = data.pop("treatment")
         configured = tuple((name, value) for name, value in treatment.pop("torch_config"))

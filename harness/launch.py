@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
-from harness import allocator, caches, catalog, facts, files
+from harness import allocator, caches, catalog, debug_run, facts, files
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
@@ -179,6 +179,8 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
         status, reason = outcome(journal, ended, spec.timeout_seconds)
         if status in Status.PASSED and _compiles_again(spec) and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
+        if Status.is_among(status, spec.keep_debug):
+            journal.fields["debug"] = _debug_again(index, cell, launch)
     except OSError as error:
         return row_of(
             cell,
@@ -244,6 +246,14 @@ def _compile_again(index: int, cell: Cell, launch: Launch, own_caches: Path, fir
         return ""
     first.warnings.append(Warn.WARM_COMPILE_FAILED.value)
     return f"in a second process, with the first one's compile caches: {status}: {reason}"
+
+
+def _debug_again(index: int, cell: Cell, launch: Launch) -> str:
+    """The cell once more, for what torch's compilers have to say about it: what there is now among its artifacts."""
+    folder = launch.directory / ARTIFACTS / f"{index:04d}" / debug_run.FOLDER
+    ended, journal = debug_run.run_again(cell, launch.spec, folder, launch.run, launch.first_caches)
+    status, _ = outcome(journal, ended, launch.spec.timeout_seconds)
+    return f"{debug_run.keep_within(folder)}; run once more, it ended as {status}"
 
 
 def log_name(index: int) -> str:

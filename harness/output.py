@@ -7,6 +7,8 @@ from harness.records import Row, one_line
 
 ROWS, SAMPLES, FACTS, RUNNING, LOGS, ARTIFACTS = "results.csv", "samples.csv", "launch.json", "running.json", "logs", "artifacts"
 """Files and folders; RUNNING is there only while a cell is being measured."""
+OUTPUTS = "outputs.pt"
+"""Among a row's artifacts: the outputs of its checked call, where they are kept (``harness.experiments.kept_outputs``)."""
 
 UNFIT = 3
 """Exit code of a harness that cannot run in this image at all."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -63,8 +64,19 @@ class Status:
         return f"{Status.CRASH_PREFIX}{cause}"
 
     @staticmethod
+    def is_among(status: str, words: Iterable[str]) -> bool:
+        """Whether it is one of these, of which ``crash`` means any."""
+        return any(status == word or (word == CRASH and status.startswith(Status.CRASH_PREFIX)) for word in words)
+
+    @staticmethod
     def is_known(status: str) -> bool:
         return status in Status.CLOSED or re.fullmatch(r"crash:(SIG[A-Z0-9]+|exit\d+)", status) is not None
+
+
+CRASH = Status.CRASH_PREFIX.removesuffix(":")
+"""Any crash, where statuses are named."""
+ENDS = (*sorted(Status.CLOSED), CRASH)
+"""What a cell may end as, in the words that name it."""
 
 
 class Warn(str, Enum):
@@ -104,6 +116,12 @@ class Warn(str, Enum):
     """The launch was up, and ended or hung without having measured the cell: no engine's doing (see ``infra_error``)."""
     GRAPH_BREAKS = "graph_breaks"
     """Part of the workload ran outside of the compiled graphs."""
+    OUTPUTS_DIFFER = "outputs_differ"
+    """They are beyond the tolerance from those that an earlier run has kept: ``outputs_compared`` says which."""
+    OUTPUTS_NOT_COMPARED = "outputs_not_compared"
+    """They were to be compared with an earlier run's and could not be: ``outputs_compared`` says why."""
+    OUTPUTS_NOT_KEPT = "outputs_not_kept"
+    """They are larger than what is kept of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +388,12 @@ class Row:
     """How the backend's results were compared with eager's: ``elements``, ``cosine`` (direction), or ``form`` (shapes and types alone)."""
     minified: str = ""
     """The small program that shows what is wrong, where one was asked for."""
+    outputs_difference: float | None = None
+    """Largest relative root-mean-square difference of an output, or a gradient, from the one that an earlier run has kept."""
+    outputs_compared: str = ""
+    """What came of that: ``same``, ``differ: ...`` or ``not compared: ...``; by the rule that compares the backend with eager."""
+    debug: str = ""
+    """What there is of the compilers' debug output of the cell once more, where it was asked for."""
     flops: int | None = None
     """Floating-point operations of one forward call, as the workload declares them."""
     bytes_moved: int | None = None

@@ -14,6 +14,7 @@ from matrix.config import Matrix
 from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, SelectionError
 from matrix.options import selection_of
+from matrix.outputs import kept_outputs
 from matrix.overrides import with_build_options, with_options
 from matrix.plan import Plan, PlannedImage, choose_image, make_plan
 from matrix.provenance import GATE, describe_run, user_module_digests
@@ -36,6 +37,8 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     if options.plan:
         _show(plan)
         return 0
+    # What cannot be compared is told before anything is built.
+    kept_outputs(matrix, plan)
     ready = make_ready(plan, chosen, matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
     with create_run(options.results.absolute(), new_name(chosen[0].name), manifest) as run:
@@ -66,8 +69,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
 
 def _measure(plan: Plan, matrix: Matrix, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path) -> int:
     print(f"run {run.directory}: {plan.rows} rows, {len(plan.launches)} launches, seed {plan.seed}, engine {engine.name}")
+    settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
     with stated(run) as is_done, resumable(run):
-        run_plan(plan, Settings(matrix=matrix, seed=plan.seed), engine, environments, run, print)
+        run_plan(plan, settings, engine, environments, run, print)
         is_done()
     incomplete = sum(row.status == Status.INFRA_ERROR for row in run.rows())
     # The page is made by the next command of the house, from the files alone.

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from harness import catalog, operator_file
 from harness.cell import PATH_SUITE, TORCHBENCH_SUITE
 from harness.choice import nearest, parse_choice
+from harness.records import ENDS, Status
 from matrix.gpus import parse_gpus
 from matrix.toml_files import check, decode, read_source
 
@@ -119,6 +120,13 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def known_debug_status(text: str) -> str:
+    """The text. ValueError for a word that no row ends in."""
+    if text not in ENDS and not Status.is_known(text):
+        raise ValueError(f"no cell ends as {text!r}{nearest(text, ENDS)}")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_regular_name)]
 Backend = Annotated[str, AfterValidator(known_backend)]
 Experiment = Annotated[str, AfterValidator(known_experiment)]
@@ -130,6 +138,7 @@ HostPath = Annotated[str, AfterValidator(_absolute)]
 ContainerPath = Annotated[str, AfterValidator(_own_place)]
 Processors = Annotated[str, AfterValidator(_processors)]
 Gpus = Annotated[str, AfterValidator(known_gpus)]
+DebugStatus = Annotated[str, AfterValidator(known_debug_status)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
 BatchSize = Annotated[int, Field(gt=0)]
@@ -175,6 +184,11 @@ class Run(Model):
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
     minify: bool = Field(default=False, description="of what is wrong, keep a small program that shows it")
     memory_snapshot: bool = Field(default=False, description="keep the history of the GPU allocator over one call")
+    keep_debug: tuple[DebugStatus, ...] = Field(
+        default=(), description="statuses: a cell that ends in one is run once more, and the compilers' debug output of that is kept"
+    )
+    save_outputs: bool = Field(default=False, description="keep the outputs (and gradients) of every checked call")
+    compare_outputs: HostPath | None = Field(default=None, description="directory of an earlier run whose kept outputs are compared with")
     channels_last: bool = Field(default=False, description="weights and inputs of four dimensions with the channels last")
     activation_checkpointing: bool = Field(default=False, description="in training, compute activations again in place of keeping them")
     optimizer: Literal["sgd", "adam"] | None = Field(default=None, description="of training; the workload's own where absent")

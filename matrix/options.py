@@ -10,8 +10,9 @@ from typing import TypeVar
 from harness import catalog
 from harness.cell import TORCHBENCH_SUITE
 from harness.choice import Value, parse_value
+from harness.records import ENDS
 from matrix.batch_sizes import read_batch_sizes
-from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_experiment, known_gpus
+from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_debug_status, known_experiment, known_gpus
 from matrix.errors import SelectionError
 from matrix.plan import Selection
 
@@ -77,6 +78,18 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
     how = parser.add_argument_group("how")
     add_measuring(how)
+    how.add_argument(
+        "--save-outputs",
+        action="store_true",
+        default=None,
+        help="keep the outputs, in training the gradients too, of every row (artifacts/)",
+    )
+    how.add_argument(
+        "--compare-outputs",
+        type=Path,
+        metavar="RUN",
+        help="how far outputs are from those that an earlier run has kept: of another image, machine or torch; of the same seed",
+    )
     add_building(parser)
 
 
@@ -191,6 +204,13 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
     how.add_argument(
         "--memory-snapshot", action="store_true", default=None, help="keep the history of the GPU's allocator over one call (artifacts/)"
     )
+    how.add_argument(
+        "--keep-debug",
+        type=_statuses,
+        metavar="STATUS[,STATUS]",
+        help="run a cell that ends in one of these once more, and keep what torch's compilers write about it (artifacts/): "
+        f"{', '.join(ENDS)} (any), crash:SIGNAL",
+    )
     how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made (default: %(default)s)")
     how.add_argument(
         "--environments", type=Path, metavar="DIR", help="where the local engine keeps virtual environments (default: .nox/images)"
@@ -203,6 +223,10 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
 
 def _sizes(text: str) -> list[int]:
     return [_positive(each.strip()) for each in text.split(",")]
+
+
+def _statuses(text: str) -> list[str]:
+    return [_known(known_debug_status, each.strip()) for each in text.split(",")]
 
 
 def _setting(text: str) -> tuple[str, Value]:

@@ -29,6 +29,7 @@ TREATMENTS = (
     "ranks",
     "gpu_memory_fraction",
     "minify",
+    "keep_debug",
 )
 """The same, of everything that measures."""
 
@@ -43,10 +44,13 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         "timeout_seconds": options.timeout,
         "cache": options.cache,
         "memory_snapshot": options.memory_snapshot,
+        "save_outputs": getattr(options, "save_outputs", None),
     }
     given |= {name: getattr(options, name) for name in TREATMENTS}
     if options.torch_config:
         given["torch_config"] = {**changed["run"]["torch_config"], **dict(options.torch_config)}
+    if (earlier := getattr(options, "compare_outputs", None)) is not None:
+        given["compare_outputs"] = str((earlier if earlier.exists() else options.results / earlier).resolve())
     if getattr(options, "compare", None):
         given["baselines"] = options.compare
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
@@ -60,7 +64,8 @@ def for_gate(matrix: Matrix) -> Matrix:
     """The time for samples as the gate wants it: all of it is spent, since what is compared are levels of launches."""
     changed: dict[str, Any] = matrix.model_dump(mode="json")
     seconds = matrix.gate.sample_seconds
-    changed["run"] |= {"least_seconds": seconds, "budget_seconds": seconds}
+    # A gate compares its images itself.
+    changed["run"] |= {"least_seconds": seconds, "budget_seconds": seconds, "compare_outputs": None}
     return matrix_of(changed)
 
 

@@ -13,6 +13,7 @@ from harness.output import RUNNING, row_of
 from harness.records import Status, Warn
 from matrix.config import Image, Matrix
 from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
+from matrix.outputs import KeptOutputs
 from matrix.plan import Launch, Plan, PlannedImage
 from matrix.rules import terms_of
 from matrix.store import Run
@@ -26,6 +27,8 @@ class Settings:
 
     matrix: Matrix
     seed: int
+    outputs: KeptOutputs | None = None
+    """Of an earlier run, to compare with."""
 
 
 def run_plan(plan: Plan, settings: Settings, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, say: Say) -> None:
@@ -146,6 +149,10 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
         warm_compile=how.warm_compile,
         minify=how.minify,
         memory_snapshot=how.memory_snapshot,
+        keep_debug=how.keep_debug,
+        save_outputs=how.save_outputs,
+        compare_outputs=str(settings.outputs.folder) if settings.outputs is not None else None,
+        kept_outputs=settings.outputs.of(launch.image.label, mine) if settings.outputs is not None else {},
         ceilings=known.ceilings,
         measure_ceilings=how.ceilings,
         hot=tuple(cell for cell in known.hot if cell in mine),
@@ -160,7 +167,7 @@ def _compared(image: Image | None) -> tuple[str, ...]:
 
 def processes_per_cell(spec: LaunchSpec) -> int:
     """Each of which has its own time."""
-    return 2 if spec.warm_compile else 1
+    return 1 + spec.warm_compile + bool(spec.keep_debug)
 
 
 def rest_of(launch: Launch, run: Run) -> tuple[Cell, ...]:

@@ -42,6 +42,8 @@ from matrix.plan import PlannedImage
 RUN_LABEL, HOST_LABEL = "io.benchmatrix.run", "io.benchmatrix.host"
 """Whose a container is: the run's directory, and the host that has it (several may share an engine)."""
 HARNESS_MOUNT, USER_MOUNT, OUT_MOUNT, SCRATCH = "/benchmatrix/harness", "/benchmatrix/user", "/out", "/tmp"
+OUTPUTS_MOUNT = "/benchmatrix/outputs"
+"""An earlier run's artifacts, where a launch compares with them."""
 P = ParamSpec("P")
 T = TypeVar("T")
 STOP_SECONDS = 2
@@ -295,6 +297,7 @@ def container_options(request: LaunchRequest, source: Path, *, rootless: bool = 
         Mount(HARNESS_MOUNT, str(source / "harness"), type="bind", read_only=True),
         Mount(OUT_MOUNT, str(request.directory), type="bind"),
         *(Mount(target, str(source), type="bind", read_only=True) for source, target in user_mounts(request)),
+        *(Mount(OUTPUTS_MOUNT, folder, type="bind", read_only=True) for folder in [request.spec.compare_outputs] if folder is not None),
         *(Mount(target, source, type="bind", read_only=True) for source, target in settings.mounts.items()),
         *(Mount(target, source, type="bind", read_only=True) for source, target in passthrough.mounts),
     ]
@@ -356,14 +359,15 @@ def user_mounts(request: LaunchRequest) -> list[tuple[Path, str]]:
 
 
 def inside(request: LaunchRequest) -> LaunchSpec:
-    """The specification as the container sees it: the users' own modules are where they are mounted."""
+    """The specification as the container sees it: the users' own modules, and an earlier run's outputs, are where they are mounted."""
     targets = dict(user_mounts(request))
 
     def moved(path: Path) -> str:
         return targets[path] if path in targets else f"{targets[path.parent]}/{path.name}"
 
     cells = tuple(cell if cell.path is None else replace(cell, path=moved(Path(cell.path))) for cell in request.spec.cells)
-    return replace(request.spec, cells=cells)
+    outputs = None if request.spec.compare_outputs is None else OUTPUTS_MOUNT
+    return replace(request.spec, cells=cells, compare_outputs=outputs)
 
 
 def _pass_on(container_id: str, said: Said) -> None:
