@@ -36,17 +36,12 @@ def begin(caches: Path, first: Path | None) -> None:
         caches.mkdir(parents=True)
 
 
-def link(into: Path, *, without: Path) -> None:
+def link(into: Path, *, without: str) -> None:
     """The caches in use, as they are now, under another folder: files are shared, and what is added to one is not in the other.
 
-    without: a folder that may be in them, and is left out.
+    without: pattern of the names of folders that are left out, as ``into`` may be in one.
     """
     for variable, folder in FOLDERS.items():
         source = os.environ.get(variable)
         if source is not None and Path(source).is_dir():
-            shutil.copytree(
-                source,
-                into / folder,
-                copy_function=os.link,
-                ignore=lambda parent, names: [name for name in names if Path(parent) / name == without],
-            )
+            shutil.copytree(source, into / folder, copy_function=os.link, ignore=shutil.ignore_patterns(without))

@@ -251,9 +251,13 @@ def _compile_again(index: int, cell: Cell, launch: Launch, own_caches: Path, fir
 def _debug_again(index: int, cell: Cell, launch: Launch) -> str:
     """The cell once more, for what torch's compilers have to say about it: what there is now among its artifacts."""
     folder = launch.directory / ARTIFACTS / f"{index:04d}" / debug_run.FOLDER
-    ended, journal = debug_run.run_again(cell, launch.spec, folder, launch.run, launch.first_caches)
-    status, _ = outcome(journal, ended, launch.spec.timeout_seconds)
-    return f"{debug_run.keep_within(folder)}; run once more, it ended as {status}"
+    try:
+        ended, journal = debug_run.run_again(cell, launch.spec, folder, launch.run, launch.first_caches)
+        status, _ = outcome(journal, ended, launch.spec.timeout_seconds)
+        return f"{debug_run.keep_within(folder)}; run once more, it ended as {status}"
+    except OSError as error:
+        # The row stands without it.
+        return f"it could not be kept: {error}"
 
 
 def log_name(index: int) -> str:

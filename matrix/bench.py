@@ -37,12 +37,12 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     if options.plan:
         _show(plan)
         return 0
-    # What cannot be compared is told before anything is built.
-    kept_outputs(matrix, plan)
+    # Before anything is built: it says what cannot be compared.
+    settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
     ready = make_ready(plan, chosen, matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
     with create_run(options.results.absolute(), new_name(chosen[0].name), manifest) as run:
-        return _measure(plan, matrix, ready.engine, ready.environments, run, source)
+        return _measure(plan, settings, ready.engine, ready.environments, run, source)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str]) -> int:
@@ -55,7 +55,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
             f"the run measures {experiment}: rows of two experiments do not belong together\n"
             f"  next: leave --experiment out, or start a new run for {options.experiment}"
         )
-    ready, plan = ready_again(begun, options, source, variables), begun.plan
+    plan = begun.plan
+    settings = Settings(matrix=begun.matrix, seed=plan.seed, outputs=kept_outputs(begun.matrix, plan))
+    ready = ready_again(begun, options, source, variables)
     with open_run(begun.directory) as run:
         run.collect()
         again = run.forget(Status.INFRA_ERROR)
@@ -64,12 +66,13 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
             f"resuming {run.directory}: {done} of {plan.rows} rows are there"
             + (f", {again} infra_error rows are measured again" if again else "")
         )
-        return _measure(plan, begun.matrix, ready.engine, ready.environments, run, source)
+        return _measure(plan, settings, ready.engine, ready.environments, run, source)
 
 
-def _measure(plan: Plan, matrix: Matrix, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path) -> int:
+def _measure(
+    plan: Plan, settings: Settings, engine: Engine, environments: Mapping[PlannedImage, Environment], run: Run, source: Path
+) -> int:
     print(f"run {run.directory}: {plan.rows} rows, {len(plan.launches)} launches, seed {plan.seed}, engine {engine.name}")
-    settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
     with stated(run) as is_done, resumable(run):
         run_plan(plan, settings, engine, environments, run, print)
         is_done()

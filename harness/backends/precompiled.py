@@ -3,7 +3,7 @@
 Two ways of torch's: ``aot`` compiles the whole forward call ahead of time into a function that is a file (``aot_compile``); ``cache`` keeps what
 ``torch.compile`` would put into its caches, dynamo's part included (``caching_precompile``, ``torch.compiler.save_cache_artifacts``), so that a
 call finds it. What a user of the file waits for are ``load_seconds`` and ``first_call_seconds``: on a CPU the file has the source of the kernels,
-and they are compiled as it is loaded.
+and they are compiled as it is loaded. A second process of a cell finds nothing of what the first one has compiled.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.experiments.steps import autocast, surroundings
 from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
 from harness.records import Warn
 
-FILE = "precompiled.bin"
+FILE, PREFIX = "precompiled.bin", "precompiled-"
 
 
 class Precompiled(Inductor):
@@ -51,7 +51,7 @@ class Precompiled(Inductor):
 
     def prepare(self, subject: Subject) -> Callable[..., Outputs]:
         """Compile, save, forget, load. Raises RuntimeError where torch cannot write what it has compiled."""
-        # What an earlier process of the cell has saved is nothing to this one: it would find that in place of compiling.
+        # Not in the cell's own: a second process would find what the first one has saved in place of compiling.
         own, empty = _empty_caches("compiled", "loaded")
         path = own / FILE
         caches.use(own)
@@ -106,8 +106,9 @@ class _AheadOfTime:
         options = {**self._options, "guard_filter_fn": torch.compiler.keep_portable_guards_unsafe}
         inputs = _as_called(subject.inputs, self._cell)
         with surroundings(self._cell.mode), autocast(self._cell.precision, self._cell.device):
-            compiled: Any = torch.compile(subject.model, fullgraph=True, options=options)
-            self._function = compiled.forward.aot_compile((inputs, {}))
+            # Not the model's own forward: of a module of torch's, that would have the model itself in its closure, and not be written.
+            compiled: Any = torch.compile(_forward, fullgraph=True, options=options)
+            self._function = compiled.aot_compile(((subject.model, *inputs), {}))
 
     def save(self, path: Path) -> None:
         self._function.save_compiled_function(str(path))
@@ -131,6 +132,10 @@ class _AheadOfTime:
 
         function.fn = counted
         return _Loaded(function=functools.partial(function, subject.model), ran=ran)
+
+
+def _forward(model: torch.nn.Module, *inputs: Any) -> Outputs:
+    return model(*inputs)
 
 
 class _Cached:
@@ -193,9 +198,9 @@ def _as_called(inputs: Any, cell: Cell) -> Any:
 def _empty_caches(*names: str) -> list[Path]:
     """Caches as they are before anything is compiled, with what warm-ups have left: any process would begin with these."""
     # In the cell's own caches, where it has some: they are removed whatever becomes of the cell.
-    root = Path(tempfile.mkdtemp(prefix="precompiled-", dir=os.environ.get("TORCHINDUCTOR_CACHE_DIR")))
+    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=os.environ.get("TORCHINDUCTOR_CACHE_DIR")))
     for name in names:
-        caches.link(root / name, without=root)
+        caches.link(root / name, without=f"{PREFIX}*")
     return [root / name for name in names]
 
 

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from harness import numerics
 from harness.cell import Cell, Terms
 from harness.experiments.kept_outputs import fingerprint, report_outputs, wants_outputs
+from harness.experiments.sparing import spared
 from harness.experiments.steps import Step, as_it_is, make_step, results
 from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_forms, compare_groups, default_tolerance, relative_error
 from harness.protocols import Backend, Bench, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
@@ -96,11 +97,13 @@ def check(bench: Bench) -> Checked | str:
     if evidence.columns.get("graph_breaks"):
         report.warn(Warn.GRAPH_BREAKS)
 
+    if drawn and (bench.ranks is None or bench.ranks.rank == 0):
+        with spared("outputs", report):
+            found = first_call.results if first_call.final_results is None else first_call.final_results
+            report_outputs(found, reference, drawn, tolerance if subject.repeats else None, bench)
+
     report.phase("check")
     report.set(eager_error=_error(first, reference), backend_error=_error(first_call.results, reference))
-    if drawn and (bench.ranks is None or bench.ranks.rank == 0):
-        found = first_call.results if first_call.final_results is None else first_call.final_results
-        report_outputs(found, reference, drawn, tolerance if subject.repeats else None, bench)
     checked = compare_calls(first, first_call, reference, tolerance if subject.repeats else None)
     if not checked.same:
         report.set(reason=checked.reason)

@@ -58,7 +58,7 @@ def fingerprint(subject: Subject) -> str:
 
 
 def report_outputs(found: Results, reference: Results | None, drawn: str, tolerance: Tolerance | None, bench: Bench) -> None:
-    """Keep and compare, as the launch asks for; neither costs the row anything else.
+    """Keep and compare, as the launch asks for.
 
     found: of the backend's checked call; reference: the same in float64; drawn: the ``fingerprint``; tolerance: None compares nothing but form.
     """
@@ -101,7 +101,10 @@ def _save(tensors: Tensors, drawn: str, bench: Bench) -> None:
         "fingerprint": drawn,
         "tensors": own,
     }
-    torch.save(content, bench.report.artifact(OUTPUTS))
+    # All of it or nothing: a process may be killed as it writes.
+    temporary = bench.report.artifact(f"{OUTPUTS}.tmp")
+    torch.save(content, temporary)
+    temporary.replace(bench.report.artifact(OUTPUTS))
 
 
 def _compare(ours: Tensors, reference: Tensors | None, drawn: str, tolerance: Tolerance | None, bench: Bench) -> None:
@@ -114,7 +117,7 @@ def _compare(ours: Tensors, reference: Tensors | None, drawn: str, tolerance: To
     # This run's stand in eager's place: they are judged against float64 as the backend's already, and what may be far from it are the others.
     now, then = dict(ours), dict(theirs)
     compared = compare_forms(now, then) if tolerance is None else compare_groups(now, then, reference, tolerance)
-    exact = {group: {name: tensor.to(torch.float64) for name, tensor in each.items()} for group, each in theirs.items()}
+    exact = {group: {name: _exact(tensor) for name, tensor in each.items()} for group, each in theirs.items()}
     errors = [relative_error(ours[group], exact[group]) for group in ours]
     bench.report.set(
         outputs_difference=max((error for error in errors if error is not None), default=None),
@@ -135,6 +138,11 @@ def _theirs(ours: Tensors, drawn: str, bench: Bench) -> Tensors:
     if {group: set(each) for group, each in kept.tensors.items()} != {group: set(each) for group, each in ours.items()}:
         raise ValueError("the earlier run's results have other names")
     return {group: {name: kept.tensors[group][name].to(tensor.device) for name, tensor in each.items()} for group, each in ours.items()}
+
+
+def _exact(tensor: torch.Tensor) -> torch.Tensor:
+    """As what errors are relative to. Whole numbers have none."""
+    return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
 
 
 def _named(tree: Mapping[str, Any] | Any) -> list[tuple[str, torch.Tensor]]:

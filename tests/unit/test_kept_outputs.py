@@ -127,6 +127,26 @@ def test_what_is_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "a" / OUTPUTS).exists()
 
 
+def test_what_fails_as_they_are_kept_costs_nothing_else(tmp_path: Path) -> None:
+    """A folder where the file would be."""
+    (tmp_path / "a" / OUTPUTS / "x").mkdir(parents=True)
+    report, _ = checked(Directed(), tmp_path / "a", save_outputs=True)
+    assert report.warnings == [Warn.COSTS_INCOMPLETE]
+    assert report.fields["reason"].startswith("outputs could not be measured: IsADirectoryError")
+
+
+def test_whole_numbers_have_no_relative_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ranked(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x + 1, x.argsort(descending=Directed.shift > 0)
+
+    checked(Ranked(), tmp_path / "a", save_outputs=True)
+    monkeypatch.setattr(Directed, "shift", 1.0)
+    report = compared(Ranked(), tmp_path / "a", tmp_path / "b")
+    assert report.fields["outputs_difference"] == 0.0
+    assert Warn.OUTPUTS_DIFFER in report.warnings
+
+
 def test_a_view_is_kept_without_the_memory_behind_it(tmp_path: Path) -> None:
     class Row(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

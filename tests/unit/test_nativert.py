@@ -13,6 +13,7 @@ from torch import nn
 from harness.backends import nativert
 from harness.experiments.checking import Checked
 from harness.protocols import NoEvidence, Subject, Unsupported
+from harness.records import Status
 from tests.unit.test_backends import Counting, Doubling, Mlp, caches, checked, fresh, make
 
 __all__ = ["caches", "fresh"]
@@ -58,7 +59,7 @@ def test_it_runs_inference_and_has_no_options(tmp_path: Path) -> None:
 
 
 @needs_runtime
-@pytest.mark.parametrize("model", [Mlp(), Nested(), Doubling()])
+@pytest.mark.parametrize("model", [Mlp(), Nested()])
 def test_a_right_result_with_its_evidence(model: nn.Module, tmp_path: Path) -> None:
     outcome, report = checked("nativert", model, tmp_path)
     assert isinstance(outcome, Checked), report.fields
@@ -67,6 +68,13 @@ def test_a_right_result_with_its_evidence(model: nn.Module, tmp_path: Path) -> N
     assert 0 < report.fields["load_seconds"] < 60
     assert json.loads(report.fields["evidence"])["runtime_called"]
     outcome.backend.run()
+
+
+@needs_runtime
+def test_what_a_call_should_do_to_its_input_it_does_not(tmp_path: Path) -> None:
+    outcome, report = checked("nativert", Doubling(), tmp_path)
+    assert outcome == Status.FAIL_ACCURACY
+    assert report.fields["reason"].startswith("inputs: ")
 
 
 @needs_runtime

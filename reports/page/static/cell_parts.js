@@ -24,6 +24,9 @@ const WARNINGS = {
   no_fp64_reference: "The workload does not run in float64, or draws other random numbers there: the result was compared with eager alone.",
   recompiled: "The backend compiled again after the result was checked.",
   graph_breaks: "Part of the workload ran outside of the compiled graphs.",
+  outputs_differ: "They are beyond the tolerance from those that an earlier run has kept.",
+  outputs_not_compared: "They were to be compared with an earlier run's, and could not be.",
+  outputs_not_kept: "They are larger than what is kept of a row.",
 };
 
 let panels = 0;
@@ -112,6 +115,8 @@ export function compile(rows) {
     ["graph breaks", count(of(rows, "graph_breaks"))],
     ["recompiles", count(of(rows, "recompiles"))],
     ["what would be shipped", size(of(rows, "artifact_bytes"))],
+    ["saving it", duration(of(rows, "save_seconds"))],
+    ["loading it", duration(of(rows, "load_seconds"))],
   ]);
   if (!bars.length && !about) return null;
   return panel("Compiling", "From empty caches, and from those that the first process left.", bars.length ? drawn("compiling", stacked(bars, duration)) : "", about);
