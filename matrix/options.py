@@ -145,8 +145,13 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="sizes that fit, where none is asked for: a run of --experiment largest-batch, or lines NAME,SIZE",
     )
-    what.add_argument("--no-skip", action="store_true", help="run what suites/*.toml skip, too")
     what.add_argument("--fast", action="store_true", help="leave out what suites/*.toml call slow")
+    _add_inputs(what)
+
+
+def _add_inputs(what: argparse._ArgumentGroup) -> None:
+    """What a cell that is chosen by its name is measured by, all the same."""
+    what.add_argument("--no-skip", action="store_true", help="run what suites/*.toml skip, too")
     what.add_argument("--seed", type=_seed, help="of inputs and of the order of launches")
 
 
@@ -269,6 +274,40 @@ def add_building(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--ca-bundle", type=Path, metavar="FILE", help="certificates to trust while installing")
     build.add_argument("--pip-config", type=Path, metavar="FILE", help="pip.conf with index settings; never kept in the image")
     build.add_argument("--wheelhouse", type=Path, metavar="DIR", help="folder of wheels that holds the whole lock; no index is asked")
+
+
+NOT_ABOUT_NUMBERS = frozenset({"tag", "minify", "memory_snapshot", "results", "resume", "plan"})
+"""Options of everything that measures by which nothing is measured otherwise."""
+
+
+def measuring_words(options: argparse.Namespace) -> list[str]:
+    """The options that decide how a cell is measured, as they were given and as a command line has them again.
+
+    They are what the parser knows: one that is added is among them unless ``NOT_ABOUT_NUMBERS`` names it.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_measuring(parser.add_argument_group())
+    add_building(parser)
+    _add_inputs(parser.add_argument_group())
+    words: list[str] = []
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public list of its options
+        value = getattr(options, action.dest)
+        if action.dest in NOT_ABOUT_NUMBERS or value in (None, False, action.default):
+            continue
+        name = action.option_strings[0]
+        if value is True:
+            words.append(name)
+        else:
+            words += [word for each in (value if isinstance(value, list) else [value]) for word in (name, _word(each))]
+    return words
+
+
+def _word(value: object) -> str:
+    """Inverse of ``_setting`` for a setting; all else is written as it is read."""
+    if isinstance(value, tuple):
+        name, setting = value
+        return f"{name}={str(setting).lower() if isinstance(setting, bool) else setting}"
+    return str(value).removesuffix(".0")
 
 
 def selection_of(options: argparse.Namespace) -> Selection:

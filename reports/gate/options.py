@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matrix.config import FILE_NAME, LONGEST_SECONDS, Matrix
 from matrix.errors import SelectionError
-from matrix.options import add_building, add_measuring, add_selection
+from matrix.options import add_building, add_measuring, add_selection, measuring_words
 from matrix.plan import DOCKER_PREFIX, PlannedImage, choose_image
 from reports.gate.baseline_file import read_baseline
 from reports.gate.setup import ANCHOR, BASELINE, Source, image_of
@@ -161,12 +161,7 @@ def _choose(text: str, other: str, borrowed: str | None, matrix: Matrix) -> Plan
 
 def replay_of(options: argparse.Namespace) -> tuple[str, ...]:
     """See ``GateSetup.replay``."""
-    words = ["" if options.config == Path(FILE_NAME) else str(options.config)]
-    for name in ("engine", "gpus", "memory", "cache", "environments", "base", "build_network", "ca_bundle", "pip_config", "wheelhouse"):
-        value = getattr(options, name)
-        if value not in (None, "auto"):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return tuple(words)
+    return ("" if options.config == Path(FILE_NAME) else str(options.config), *measuring_words(options))
 
 
 def duration_seconds(text: str) -> float:

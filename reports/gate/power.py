@@ -38,11 +38,11 @@ def smallest_effect(noise: ArrayLike, delta: ArrayLike, tolerable: ArrayLike, pr
     A gate finds an effect where it finds a smaller one: each trial has an effect from which on it is found, and what is looked for is
     their quantile. Seeded: the same numbers give the same answer.
     """
-    margins = np.broadcast_arrays(*(np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (noise, delta, tolerable)))
-    found = np.empty(margins[0].shape)
+    noises, worths, limits = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (noise, delta, tolerable)))
+    found = np.empty(noises.shape)
     for first in range(0, len(found), CELLS_AT_ONCE):
         chunk = slice(first, first + CELLS_AT_ONCE)
-        found[chunk] = _smallest(*(values[chunk] for values in margins), procedure, trials)
+        found[chunk] = _smallest(noises[chunk], worths[chunk], limits[chunk], procedure, trials)
     return found
 
 

@@ -60,7 +60,7 @@ class TestLatency:
 
     def test_nothing_below_what_matters_could_have_been_seen(self) -> None:
         """However quiet a cell is: an effect below delta is none."""
-        found = finding(judged(noisy(noise=1e-4), blocks=5), "a", "latency")
+        found = finding(judged(noisy(ratio=1.03, noise=1e-4), blocks=14), "a", "latency")
         assert (found.verdict, found.detectable) == (INCONCLUSIVE, 0.02)
 
     def test_a_margin_rule_decides_what_matters(self) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import shlex
+from collections.abc import Callable
 
 import pytest
 
 from harness.cell import Cell
 from matrix.config import Margin
 from matrix.errors import SelectionError
+from matrix.options import NOT_ABOUT_NUMBERS, add_building, add_measuring
+from matrix.options import make_parser as bench_parser
 from matrix.plan import PlannedImage, Selection, make_plan
+from reports.gate.options import make_parser as gate_parser
+from reports.gate.options import replay_of
 from reports.gate.replay import replay_command
 from reports.gate.setup import GateSetup, make_setup
 from tests.unit.gate_runs import MATRIX, MICRO, NEW, OLD, matrix_with, setup_of
@@ -125,3 +132,59 @@ def test_what_a_shell_would_read_otherwise_is_quoted() -> None:
     assert replay_command(setup_of(), Cell(workload="image/start", backend="python", mode="", precision="", shapes="")).endswith(
         "--only image/start --launches 5"
     )
+
+
+GIVEN = {
+    "engine": "local",
+    "timeout": "60",
+    "memory": "8g",
+    "gpus": "none",
+    "quick": None,
+    "threads": "2",
+    "deterministic": None,
+    "tf32": None,
+    "channels_last": None,
+    "activation_checkpointing": None,
+    "optimizer": "sgd",
+    "torch_config": "inductor.max_autotune=true",
+    "distributed": "ddp",
+    "ranks": "2",
+    "gpu_memory_fraction": "0.5",
+    "cache": "cold",
+    "environments": "/somewhere",
+    "base": "python:3.12",
+    "build_network": "host",
+    "ca_bundle": "/certificates.pem",
+    "pip_config": "/pip.conf",
+    "wheelhouse": "/wheels",
+    "no_skip": None,
+    "seed": "7",
+}
+"""Every option that decides how a cell is measured, with a value of its own where it takes one."""
+
+
+def options_of(build: Callable[[argparse.ArgumentParser], None]) -> set[str]:
+    parser = argparse.ArgumentParser(add_help=False)
+    build(parser)
+    return {action.dest for action in parser._actions}
+
+
+def test_an_option_that_is_added_is_replayed_or_named_as_one_that_changes_no_number() -> None:
+    measuring = options_of(lambda parser: add_measuring(parser.add_argument_group())) | options_of(add_building)
+    assert {*GIVEN, *NOT_ABOUT_NUMBERS} == measuring | {"no_skip", "seed"}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_cell_is_replayed_as_it_was_measured(name: str) -> None:
+    value = GIVEN[name]
+    given = [f"--{name.replace('_', '-')}", *([] if value is None else [value])]
+    sides = ["--baseline", "cpu@old", "--candidate", "cpu@new"]
+    config, *words = replay_of(gate_parser().parse_args([*sides, *given]))
+    assert (config, words) == ("", given)
+    command = replay_command(dataclasses.replace(setup_of(), replay=("", *words)), setup_of().cells[0])
+    again = bench_parser().parse_args(["bench", *shlex.split(command.partition(" -- ")[2].replace("--image", "cpu --image", 1))])
+    assert getattr(again, name) == getattr(bench_parser().parse_args(["bench", "cpu", *given]), name)
+
+
+def test_what_was_not_given_is_not_replayed() -> None:
+    assert replay_of(gate_parser().parse_args(["--tag", "mine", "--plan", "--config", "other.toml"])) == ("other.toml",)
