@@ -12,13 +12,14 @@ from matrix.config import SUITES, load_matrix
 from matrix.errors import INCOMPLETE, INTERRUPTED
 from matrix.interrupts import end_with_parent, interruptible
 from matrix.options import make_parser
+from matrix.standard_output import make_lasting
 
 SOURCE = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
+    make_lasting()
     options = make_parser().parse_args(arguments)
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # stdout is a text file here
     try:
         with interruptible():
             if options.end_with_parent:

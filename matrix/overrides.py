@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from matrix.config import Matrix
+from matrix.config import Container, Matrix
 from matrix.errors import SelectionError
 
 QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
@@ -54,10 +54,19 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     if getattr(options, "compare", None):
         given["baselines"] = options.compare
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
+    _check_memory(options.memory)
     limits = {"memory": options.memory, "gpus": options.gpus}
     for image in changed["images"].values():
         image["container"] |= {name: value for name, value in limits.items() if value is not None}
     return matrix_of(changed)
+
+
+def _check_memory(text: str | None) -> None:
+    """SelectionError that names the option, and not every image that it is for."""
+    try:
+        Container(memory=text)
+    except ValidationError:
+        raise SelectionError(f"--memory {text}: {text!r} is not a size\n  next: --memory 512m, or --memory 8g") from None
 
 
 def for_gate(matrix: Matrix) -> Matrix:

@@ -52,6 +52,24 @@ class Selection:
     launches: int | None = None
     seed: int | None = None
 
+    @property
+    def told(self) -> str:
+        """What cells are chosen by, for a message, as " with --filter 'sort'"; empty where nothing chooses."""
+        options = {
+            "filter": self.filter,
+            "exclude": self.exclude,
+            "exclude-exact": self.exclude_exact,
+            "only": self.only,
+            "backend": self.backends,
+            "mode": self.modes,
+            "precision": self.precisions,
+            "shapes": self.shapes,
+            "batch-size": self.batch_sizes,
+            "partition": () if self.partition is None else ("/".join(map(str, self.partition)),),
+        }
+        words = [f"--{name} {value!r}" for name, values in options.items() for value in values]
+        return f" with {', '.join(words)}" if words else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedImage:
@@ -109,12 +127,14 @@ def choose_image(text: str, matrix: Matrix, settings_of: str) -> PlannedImage:
         raise SelectionError(f"{DOCKER_PREFIX} names no image\n  next: {DOCKER_PREFIX}REF, as in {DOCKER_PREFIX}pytorch/pytorch:latest")
     if text.startswith(DOCKER_PREFIX):
         return PlannedImage(name=settings_of, reference=text.removeprefix(DOCKER_PREFIX))
-    name, _, version = text.partition("@")
+    name, at, version = text.partition("@")
     if name not in matrix.images:
         raise SelectionError(
             f"unknown image {name!r}{nearest(name, matrix.images)}\n  next: nox -l, or {DOCKER_PREFIX}REF for any image with Python and torch"
         )
     versions = matrix.images[name].versions
+    if at and not version:
+        raise SelectionError(f"{text!r} names no version\n  next: {name}, which is its first one, or {name}@VERSION")
     if version and version not in versions:
         raise SelectionError(
             f"the image {name} has no version {version!r}{nearest(version, versions)}\n  next: see [images.{name}.versions]"
@@ -140,7 +160,7 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
         excluded.extend(left_out)
     if not any(cells.values()):
         raise SelectionError(
-            "no cell is left to measure\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
+            f"no cell is left to measure{selection.told}\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
         )
     order = random.Random(seed)
     sequence: list[PlannedImage] = []

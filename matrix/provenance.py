@@ -145,4 +145,7 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan:
         excluded = tuple(Excluded(**item) for item in manifest["excluded"])
         return Plan(seed=manifest["seed"], launches=launches, excluded=excluded)
     except (KeyError, TypeError, IndexError) as error:
-        raise RunNotFound(f"the run's manifest cannot be read ({type(error).__name__}: {error})\n  next: start a new run") from None
+        run = manifest.get("run") if isinstance(manifest, Mapping) else None
+        raise RunNotFound(
+            f"the manifest of the run {run or 'without a name'} cannot be read ({type(error).__name__}: {error})\n  next: start a new run"
+        ) from None

@@ -91,5 +91,5 @@ def resumable(run: Run) -> Iterator[None]:
         # The launch has ended, unless the engine is lost: then it may still write, and the next start takes over.
         if isinstance(error, KeyboardInterrupt):
             run.collect()
-        print(f"stopped; {len(run.finished())} rows are kept\n  next: --resume {run.directory}", file=sys.stderr)
+        print(f"stopped; {run.kept()} rows are kept\n  next: --resume {run.directory}", file=sys.stderr)
         raise

@@ -106,7 +106,7 @@ class Run:
 
     def _collect(self, directory: Path) -> None:
         """One start's files. Written by anybody's code: only regular files, only rows of this start, each cell once."""
-        launch, attempt = (int(part) for part in directory.name.split("-"))
+        launch, attempt = _start_of(directory)
         finished = self.finished()
         rows: dict[str, Row] = {}
         for fields in _fields(directory / output.ROWS):
@@ -155,6 +155,11 @@ class Run:
 
         self.update_manifest(change)
 
+    def kept(self) -> int:
+        """How many cells have a row: collected ones, and those that a launch has left, which the next start takes over."""
+        left = {key for directory in (self.directory / INCOMING).glob("*-*") for key in _left(directory)}
+        return len(self.finished() | left)
+
     def forget(self, status: str) -> int:
         """Drop the rows of a status, so that their cells are measured again; how many they were. Atomic."""
         rows = self.rows()
@@ -168,7 +173,7 @@ class Run:
 
 
 def _start_name(launch: int, attempt: int) -> str:
-    """Of a start's folders; ``_collect`` reads it back."""
+    """Of a start's folders; ``_start_of`` reads it back."""
     return f"{launch:03d}-{attempt}"
 
 
@@ -184,6 +189,19 @@ def _fields(path: Path) -> Iterator[dict[str, str]]:
     if is_regular(path):
         with contextlib.suppress(csv.Error):
             yield from files.read_fields(path)
+
+
+def _left(directory: Path) -> Iterator[Key]:
+    launch, _ = _start_of(directory)
+    for fields in _fields(directory / output.ROWS):
+        with contextlib.suppress(ValueError):
+            yield launch, row_from_fields(fields).cell
+
+
+def _start_of(directory: Path) -> tuple[int, int]:
+    """(launch, attempt) by the name of a start's folder; see ``_start_name``."""
+    launch, attempt = (int(part) for part in directory.name.split("-"))
+    return launch, attempt
 
 
 def rows_left(directory: Path) -> int:

@@ -16,6 +16,8 @@ from matrix.locate import line_numbers, line_of
 
 M = TypeVar("M", bound=BaseModel)
 
+NEXT = "  next: mend the file; python -m matrix schema prints what matrix.toml may hold, docs/gate.md shows expected_failures.toml"
+
 _QUOTED = re.compile("'([^']+)'")
 
 
@@ -24,7 +26,7 @@ def read_source(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}:1: cannot be read: {error}") from None
+        raise ConfigError(f"{path}:1: cannot be read: {error}\n{NEXT}") from None
 
 
 def decode(source: str, name: str) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def decode(source: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         line = found[1] if found else str(source.count("\n") + 1)
-        raise ConfigError(f"{name}:{line}: not TOML: {error}") from None
+        raise ConfigError(f"{name}:{line}: not TOML: {error}\n{NEXT}") from None
 
 
 def check(model: type[M], data: Mapping[str, Any], *, source: str, name: str, context: Mapping[str, Any]) -> M:
@@ -48,7 +50,7 @@ def check(model: type[M], data: Mapping[str, Any], *, source: str, name: str, co
     except ValidationError as error:
         lines = line_numbers(source)
         messages = sorted((line_of(e["loc"], lines), _text(model, e["loc"], e)) for e in error.errors())
-        raise ConfigError("\n".join(f"{name}:{line}: {text}" for line, text in messages)) from None
+        raise ConfigError("\n".join([*(f"{name}:{line}: {text}" for line, text in messages), NEXT])) from None
 
 
 def _tuples(value: Any) -> Any:

@@ -12,6 +12,7 @@ from images.errors import UserError
 from matrix.config import SUITES, load_matrix
 from matrix.errors import INCOMPLETE, INTERRUPTED, RunBusy, RunNotFound
 from matrix.interrupts import end_with_parent, interruptible
+from matrix.standard_output import make_lasting
 from reports.gate.command import gate
 from reports.gate.measure import Budget
 from reports.gate.options import make_parser
@@ -23,8 +24,8 @@ INFRASTRUCTURE = INCOMPLETE
 
 def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
+    make_lasting()
     options = make_parser().parse_args(arguments)
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # stdout is a text file here
     budget = Budget(deadline=None if options.max_duration is None else began + options.max_duration)
     try:
         with interruptible():

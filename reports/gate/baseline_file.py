@@ -94,6 +94,8 @@ def read_baseline(path: Path) -> Stored:
 
 def _require_sense(cells: Sequence[Cell], rows: StoredRows) -> None:
     """ValueError for what no run leaves."""
+    if not any(rows.values()):
+        raise ValueError("it has no row: nothing was measured")
     names = {cell.id for cell in cells}
     if len(names) != len(cells):
         raise ValueError("a cell is named twice")

@@ -34,9 +34,9 @@ from reports.gate.judge import Judged, judge
 from reports.gate.measure import Budget, Measured, measure
 from reports.gate.outputs.write import write_outputs
 from reports.gate.progress import replay
-from reports.gate.report import WORST_FIRST, Between, Bisection, Decision, GateReport, Outcome, Symptom
+from reports.gate.report import BASELINE, WORST_FIRST, Between, Bisection, Decision, GateReport, Outcome, Symptom
 from reports.gate.rows import read_records
-from reports.gate.setup import BASELINE, GateSetup
+from reports.gate.setup import GateSetup
 from reports.gate.wording import counted, joined, plain
 
 FOLDER = "bisect"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matrix.config import Matrix
-from matrix.errors import SelectionError
+from matrix.errors import INCOMPLETE, SelectionError
 from matrix.options import selection_of
 from matrix.overrides import for_gate, with_options
 from matrix.provenance import GATE, describe_run, user_module_digests
@@ -25,14 +25,14 @@ from reports.gate.comparisons import Comparisons, comparisons_again, make_compar
 from reports.gate.compose import compose
 from reports.gate.ending import KEY as ENDING
 from reports.gate.ending import Ending, ending_again, ending_of
-from reports.gate.expected import load_expected
+from reports.gate.expected import Expected, load_expected
 from reports.gate.judge import judge
 from reports.gate.measure import Budget, measure
 from reports.gate.options import SIDES, choose_sources, replay_of
 from reports.gate.outputs.terminal import summary
 from reports.gate.outputs.write import MARKDOWN, write_outputs
-from reports.gate.report import WORST_FIRST, GateReport
-from reports.gate.setup import BASELINE, GateSetup
+from reports.gate.report import BASELINE, EXIT_CODES, WORST_FIRST, Decision, GateReport
+from reports.gate.setup import GateSetup
 from reports.gate.stored import CANDIDATE, Stored, read_run
 from reports.gate.wording import counted, plain
 
@@ -46,11 +46,12 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     """Compare two images, or go on with it. Returns the exit code of the decision; raises a UserError where there is none."""
     if options.resume is not None:
         return _resume(options, source, variables, budget)
+    ending = ending_of(options, matrix)
+    expected = load_expected(ending.expected_failures, matrix.images, required="expected_failures" in matrix.gate.model_fields_set)
     matrix = with_options(matrix, options)
     require_performance(matrix)
     if not options.quick:
         matrix = for_gate(matrix)
-    ending = ending_of(options, matrix)
     sources = choose_sources(options, matrix)
     candidate = sources[CANDIDATE]
     if BASELINE not in sources and isinstance(candidate, Stored):
@@ -81,7 +82,7 @@ def gate(options: argparse.Namespace, matrix: Matrix, source: Path, variables: M
     name = new_name(f"gate-{comparisons.candidate.name}")
     about = {**comparisons.about(), BISECT: options.bisect, ENDING: ending.as_json()}
     with create_run(options.results.absolute(), name, {**manifest, GATE: about}) as run:
-        return _decide(comparisons, matrix, ready, run, ending, variables, budget, bisect)
+        return _decide(comparisons, matrix, ready, run, ending, expected, variables, budget, bisect)
 
 
 def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, str], budget: Budget) -> int:
@@ -93,6 +94,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         raise SelectionError(
             f"the manifest of {begun.directory} does not say what the gate compares ({type(error).__name__}: {error})\n  next: start a new gate"
         ) from None
+    expected = load_expected(ending.expected_failures, begun.matrix.images)
     images = {name: image.label for setup in comparisons.setups for name, image in setup.sides.items()}
     for name in (*SIDES, "calibrate"):
         if getattr(options, name) not in (None, images.get(name)):
@@ -107,7 +109,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         finished = len(run.finished())
         rows = f"{counted(finished, 'row')} {'is' if finished == 1 else 'are'}"
         print(f"resuming {run.directory}: {rows} there")
-        return _decide(comparisons, begun.matrix, ready, run, ending, variables, budget, bisect)
+        return _decide(comparisons, begun.matrix, ready, run, ending, expected, variables, budget, bisect)
 
 
 def _decide(
@@ -116,13 +118,12 @@ def _decide(
     ready: Ready | None,
     run: Run,
     ending: Ending,
+    expected: Sequence[Expected],
     variables: Mapping[str, str],
     budget: Budget,
     bisect: Bisect | None,
 ) -> int:
     """Measure, judge, find what did it where that is asked for, write and show."""
-    # Its mistakes are told before hours of measuring, not after.
-    expected = load_expected(ending.expected_failures, matrix.images)
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
     print(f"run {run.directory}: {plain(comparisons.title)}, {counted(cells, 'cell')}, seed {comparisons.seed}")
     with stated(run) as is_done, resumable(run):
@@ -153,24 +154,11 @@ def _decide(
         reports = bisected(bisect, reports, run, ready.engine.name)
     for setup, report in zip(comparisons.setups, reports, strict=True):
         _tell(setup, report, run, variables)
-    if ending.save_baseline is not None and measured.out_of_time:
-        print(
-            f"no baseline was written: the time was up before all was measured\n  next: --resume {run.directory} --save-baseline {ending.save_baseline}",
-            file=sys.stderr,
-        )
-    elif ending.save_baseline is not None:
-        # Of an image beside itself, both sides are the image.
-        itself = comparisons.setups[0].baseline == comparisons.candidate
-        which = comparisons.candidate.label if itself else CANDIDATE
-        try:
-            _save(comparisons.stored.get(CANDIDATE) or read_run(run.directory, which), ending.save_baseline)
-        except OSError as error:
-            # The verdict is not lost for it.
-            print(f"the baseline cannot be written: {error}\n  next: --candidate {run.directory} --save-baseline FILE", file=sys.stderr)
-    if measured.out_of_time:
-        print(f"  next: --resume {run.directory}, with more --max-duration", file=sys.stderr)
     worst = min((report.decision for report in reports), key=WORST_FIRST.index)
-    return max(report.exit_code(inconclusive_passes=ending.inconclusive_passes) for report in reports if report.decision == worst)
+    code = max(report.exit_code(inconclusive_passes=ending.inconclusive_passes) for report in reports if report.decision == worst)
+    # Who asked for a file, and did not get it, is not told that all is well.
+    saved = _save_asked(comparisons, run, ending, out_of_time=measured.out_of_time)
+    return code or saved
 
 
 def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str, str]) -> None:
@@ -182,6 +170,26 @@ def _tell(setup: GateSetup, report: GateReport, run: Run, variables: Mapping[str
         print(f"\n{calibration(report)}")
     if unwritten:
         print(unwritten, file=sys.stderr)
+
+
+def _save_asked(comparisons: Comparisons, run: Run, ending: Ending, *, out_of_time: bool) -> int:
+    """Write the baseline that was asked for; the exit code of a gate that passes: there is no file for a reason, or none can be written."""
+    path = ending.save_baseline
+    if path is None:
+        return 0
+    if out_of_time:
+        print(f"no baseline was written to {path}: the time was up before all was measured", file=sys.stderr)
+        return EXIT_CODES[Decision.INCONCLUSIVE]
+    # Of an image beside itself, both sides are the image.
+    itself = comparisons.setups[0].baseline == comparisons.candidate
+    which = comparisons.candidate.label if itself else CANDIDATE
+    try:
+        _save(comparisons.stored.get(CANDIDATE) or read_run(run.directory, which), path)
+    except OSError as error:
+        # The verdict is not lost for it.
+        print(f"the baseline cannot be written: {error}\n  next: --candidate {run.directory} --save-baseline FILE", file=sys.stderr)
+        return INCOMPLETE
+    return 0
 
 
 def _save(stored: Stored, path: Path) -> None:

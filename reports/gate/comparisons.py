@@ -18,7 +18,8 @@ from matrix.resume import Begun
 from reports.gate.baseline_file import read_baseline
 from reports.gate.blocks import plan_block
 from reports.gate.conditions import Cap, caps, conditions_of
-from reports.gate.setup import ANCHOR, BASELINE, GateSetup, Source, make_setup, measured_together, stored_turns
+from reports.gate.report import BASELINE
+from reports.gate.setup import ANCHOR, GateSetup, Source, make_setup, measured_together, stored_turns
 from reports.gate.stored import CANDIDATE, Stored, is_run, of_one_run, read_run, requirement
 
 

@@ -54,6 +54,8 @@ def compose(
         procedure=setup.procedure,
         machine="; ".join(dict.fromkeys((*machines(manifest), *of_stored))) or "not known",
         run=run,
+        against=setup.against,
+        out_of_time=out_of_time and bool(progress.wanted.any()),
         capped="; ".join(dict.fromkeys(cap.reason for cap in caps)),
         placebo=judged.placebo,
         lost_cells=tuple(setup.lost),

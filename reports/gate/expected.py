@@ -26,6 +26,7 @@ from harness.cell import Cell
 from harness.choice import nearest
 from harness.records import Status
 from matrix.config import Model, NotEmpty, Rule
+from matrix.errors import ConfigError
 from matrix.rules import matches
 from matrix.toml_files import check, decode, read_source
 
@@ -78,11 +79,14 @@ class Judgement:
     expires: datetime.date | None = None
 
 
-def load_expected(path: Path, images: Iterable[str]) -> tuple[Expected, ...]:
-    """Read the file; none where there is none, since without it nothing is excused. images: names that matrix.toml has.
+def load_expected(path: Path, images: Iterable[str], *, required: bool = False) -> tuple[Expected, ...]:
+    """Read the file; none where there is none, since without it nothing is excused. images: names that matrix.toml has; required:
+    the configuration names the file.
 
     ConfigError has a line ``FILE:LINE: path: what is wrong`` for each mistake.
     """
+    if required and not path.exists():
+        raise ConfigError(f"there is no {path}, which [gate] names as expected_failures\n  next: write it, or leave expected_failures out")
     return parse_expected(read_source(path), path.name, images) if path.exists() else ()
 
 

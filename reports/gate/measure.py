@@ -66,7 +66,7 @@ def measure(
     say: Say,
     budget: Budget,
 ) -> Measured:
-    """Measure until nothing is wanted any more, or until another block as long as the longest so far would end behind the deadline.
+    """Measure until nothing is wanted any more, or until another block as long as the last would end behind the deadline.
 
     setups: comparisons of one candidate; engine: None where all was measured before. Raises what ``run_together`` raises; every row that was
     measured until then is in the run. SelectionError for a run whose launches are others: it was begun by another version of this.
@@ -87,7 +87,7 @@ def measure(
             progress = _follow(setups, progress, number, launches, rows)
             started += len(launches)
             continue
-        if not budget.allows(max(taken, default=0.0)):
+        if not budget.allows(taken[-1] if taken else 0.0):
             say(f"block {number + 1} is not begun: the time is up, {_undecided(progress)}")
             return Measured(progress=tuple(progress), launches=started, seconds=sum(taken), out_of_time=True)
         say(f"block {number + 1}: {', then '.join(_what(launch) for launch in launches)}")
@@ -136,6 +136,8 @@ def _what(launch: Launch) -> str:
 
 def _undecided(progress: Sequence[Progress]) -> str:
     wanted = sum(int(each.wanted.sum()) for each in progress)
+    if not wanted:
+        return "every cell is decided or given up"
     return f"{wanted} of {counted(sum(len(each.wanted) for each in progress), 'cell')} undecided"
 
 

@@ -12,7 +12,8 @@ from matrix.errors import SelectionError
 from matrix.options import add_building, add_measuring, add_selection, measuring_words
 from matrix.plan import DOCKER_PREFIX, PlannedImage, choose_image
 from reports.gate.baseline_file import read_baseline
-from reports.gate.setup import ANCHOR, BASELINE, Source, image_of
+from reports.gate.report import BASELINE
+from reports.gate.setup import ANCHOR, Source, image_of
 from reports.gate.stored import CANDIDATE, SEPARATOR, Stored, is_run, read_run
 
 SIDES = (BASELINE, ANCHOR, CANDIDATE)
@@ -63,8 +64,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--max-duration",
         type=duration_seconds,
         metavar="TIME",
-        help="as in 90m, 2h, 1h30m, 3600s, from the start of this command on: no block is begun that would end later, judged by the longest "
-        "so far; what is undecided then is inconclusive, and the run can be resumed",
+        help="as in 90m, 2h, 1h30m, 3600s, from the start of this command on: no block is begun that would end later, judged by the last "
+        "one; what is undecided then is inconclusive, and the run can be resumed",
     )
     how.add_argument(
         "--bisect",
@@ -89,6 +90,7 @@ def choose_sources(options: argparse.Namespace, matrix: Matrix) -> dict[str, Sou
         image = _choose(options.calibrate, options.image or options.calibrate, None, matrix)
         return {BASELINE: image, CANDIDATE: image}
     given: dict[str, str] = {name: getattr(options, name) for name in SIDES if getattr(options, name) is not None}
+    _require_names(given, matrix)
     found: dict[str, Source] = {}
     for name, text in given.items():
         if (stored := find_stored(text, matrix, options.results)) is not None:
@@ -107,14 +109,22 @@ def choose_sources(options: argparse.Namespace, matrix: Matrix) -> dict[str, Sou
             others = [_settings_of(found.get(other), given[other], matrix) for other in given if other != name]
             found[name] = _choose(text, next(filter(None, others), ""), borrowed, matrix)
     _require_two(found)
-    labels = {name: image_of(source).label for name, source in found.items()}
-    if labels.get(ANCHOR) == labels[BASELINE] and not any(isinstance(found[name], Stored) for name in (ANCHOR, BASELINE)):
-        raise SelectionError(f"the anchor is the baseline: {labels[ANCHOR]}\n  next: leave --anchor out")
     return found
 
 
+def _require_names(given: Mapping[str, str], matrix: Matrix) -> None:
+    for name, text in given.items():
+        if not text.strip():
+            raise SelectionError(f"--{name} is empty: it names no image\n  next: --{name} IMAGE, as in {', '.join(matrix.images)}")
+
+
 def _require_two(sources: Mapping[str, Source]) -> None:
-    """Rows beside themselves are alike, whatever they say."""
+    """Rows beside themselves are alike, whatever they say, and so is an image that is measured beside itself."""
+    live = {name: image_of(source).label for name, source in sources.items() if not isinstance(source, Stored)}
+    for one, other in ((ANCHOR, BASELINE), (BASELINE, CANDIDATE), (ANCHOR, CANDIDATE)):
+        if one in live and live[one] == live.get(other):
+            way = f"--calibrate {live[one]} measures an image against itself" if other == CANDIDATE else "leave --anchor out"
+            raise SelectionError(f"the {one} is the {other}: {live[one]}\n  next: {way}")
     candidate = sources[CANDIDATE]
     for name, source in sources.items():
         if name != CANDIDATE and isinstance(source, Stored) and isinstance(candidate, Stored) and source.rows == candidate.rows:

@@ -13,6 +13,7 @@ from reports.gate.observe import Voided
 from reports.gate.procedure import Procedure, Verdict
 
 SCHEMA = 1
+BASELINE = "baseline"
 PLACEBO_ALPHA = 0.025
 """One-sided level of the placebo's bounds: a gate that is right is outside of its interval once in twenty times."""
 
@@ -204,6 +205,10 @@ class GateReport:
     """One line: processor, GPU, driver."""
     run: str
     """The run directory."""
+    against: str = BASELINE
+    """What the candidate is held against here: the ``baseline``, or the ``anchor``, which is called the baseline in all other fields."""
+    out_of_time: bool = False
+    """Cells are still to be measured: the run can be resumed with more ``--max-duration``."""
     capped: str = ""
     """Why no verdict of this gate is better than ``inconclusive``; empty where nothing caps it."""
     placebo: Placebo | None = None

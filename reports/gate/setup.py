@@ -17,12 +17,13 @@ from matrix.plan import Excluded, PlannedImage, Selection, cells_of, partitioned
 from matrix.rules import matches
 from reports.gate.observe import Limits
 from reports.gate.procedure import Procedure
+from reports.gate.report import BASELINE
 from reports.gate.rows import AnyRow
 from reports.gate.stored import CANDIDATE, Stored, in_turn, of_one_run
 from reports.statistics import Booleans
 
-BASELINE, ANCHOR = "baseline", "anchor"
-"""What a candidate is held against: the release before it; one that stays the same, against many small steps."""
+ANCHOR = "anchor"
+"""What a candidate is held against beside the release before it, the baseline: one that stays the same, against many small steps."""
 METRICS = tuple(Margins.model_fields)
 """That have margins."""
 
@@ -132,7 +133,7 @@ def make_setup(
     if not both:
         labels = [image_of(source).label for source in (baseline, candidate)]
         raise SelectionError(
-            f"{' and '.join(labels)} have no cell in common\n  next: look at the cells of each with --plan, "
+            f"{' and '.join(labels)} have no cell in common{selection.told}\n  next: look at the cells of each with --plan, "
             "and loosen --filter, --exclude, --only or --partition"
         )
     return GateSetup(

@@ -68,6 +68,8 @@ def read_run(directory: Path, which: str = "") -> Stored:
     rows: dict[int, dict[str, Record]] = {}
     for launch in chosen:
         rows.setdefault(blocks[launch.index], {}).update(found.get(launch.index, {}))
+    if not any(rows.values()):
+        raise SelectionError(f"{directory} has no row of {which}: nothing was measured\n  next: --resume {directory}, or name another run")
     return Stored(
         image=image,
         side=side_of(manifest, image.label, source=str(directory)),

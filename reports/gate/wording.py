@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reports import format as formats
 from reports.gate.procedure import Verdict
-from reports.gate.report import CellReport, Change, Finding
+from reports.gate.report import BASELINE, CellReport, Change, Finding, GateReport
 
 NO_MORE = "measured no more: the time was up"
 TIMES_FROM = 10.0
@@ -114,6 +114,11 @@ def statement(cell: CellReport, finding: Finding | None, alpha: float, limit: in
         text = text if finding.metric in SPEAKS_FOR_ITSELF else f"{metric(finding)} {text}"
     ending = f": {verdict}"
     return f"{plain(text.removesuffix(ending), limit - len(ending))}{ending}"
+
+
+def held_against(report: GateReport) -> str:
+    """The image that the candidate is held against, named as the anchor where it is that."""
+    return plain(report.baseline.label) if report.against == BASELINE else plain(f"the {report.against} {report.baseline.label}")
 
 
 def statuses(cell: CellReport) -> str:

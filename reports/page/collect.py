@@ -13,8 +13,8 @@ from matrix.store import is_abandoned
 from reports.gate.outputs.as_json import NotAGateReport
 from reports.gate.outputs.as_json import read as read_gate
 from reports.gate.outputs.write import JSON as GATE_FILE
-from reports.gate.report import GateReport
-from reports.gate.setup import ANCHOR, BASELINE
+from reports.gate.report import BASELINE, GateReport
+from reports.gate.setup import ANCHOR
 from reports.load import SOURCE, Loaded, Quarantined, Source
 from reports.samples import load_samples
 

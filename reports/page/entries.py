@@ -12,8 +12,7 @@ from harness.records import Status, Warn
 from reports.gate.metrics import GIGABYTE
 from reports.gate.paired import by_count, paired
 from reports.gate.procedure import Procedure
-from reports.gate.report import GateReport
-from reports.gate.setup import BASELINE
+from reports.gate.report import BASELINE, GateReport
 from reports.load import SOURCE
 from reports.page.columns import by_place, medians_by, words_of
 from reports.page.layout import BLOCK, ENTRY, ROLE, TURN, Layout

@@ -27,9 +27,9 @@ from reports.gate.judge import Judged, judge
 from reports.gate.outputs.as_json import read
 from reports.gate.procedure import Verdict
 from reports.gate.progress import follow, start
-from reports.gate.report import Decision, GateReport
+from reports.gate.report import BASELINE, Decision, GateReport
 from reports.gate.rows import AnyRow
-from reports.gate.setup import BASELINE, GateSetup
+from reports.gate.setup import GateSetup
 from reports.gate.stored import CANDIDATE, Stored, read_run
 from reports.statistics import share_interval
 from tests.benchmarks.fidelity.tables import Table, markdown
@@ -107,7 +107,13 @@ def measure(series: Series, number: int, image: str, config: Path, results: Path
     else:
         planted = build(image, series)
         sides = (planted, image) if series.planted_is_baseline else (image, planted)
-        command += ["--baseline", f"docker://{sides[0]}", "--candidate", f"docker://{sides[1]}", "--image", "cpu", "--backend", "eager"]
+        itself = planted == image
+        command += (
+            ["--calibrate", f"docker://{image}"]
+            if itself
+            else ["--baseline", f"docker://{sides[0]}", "--candidate", f"docker://{sides[1]}"]
+        )
+        command += ["--image", "cpu", "--backend", "eager"]
         command += ["--seed", str(1000 * SERIES.index(series) + number)]
         command += [word for name in series.workloads for word in ("--only", name)]
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if series.loaded else None

@@ -59,7 +59,9 @@ def messages(source: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse_matrix(source)
     assert caught.value.exit_code == 2
-    return str(caught.value).splitlines()
+    *found, following = str(caught.value).splitlines()
+    assert following.startswith("  next: ")
+    return found
 
 
 def test_the_projects_own_file_is_right() -> None:

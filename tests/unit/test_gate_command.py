@@ -6,6 +6,9 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,6 +28,7 @@ from reports.gate.options import choose_sources, duration_seconds, make_parser
 from reports.gate.outputs.as_json import read
 from reports.gate.report import Decision
 from reports.gate.setup import Source, image_of
+from tests.conftest import SOURCE
 from tests.fake_engine import Played, PlayedEngine, Script
 from tests.unit.gate_runs import MATRIX, NEW, OLD, TEXT, alike, planted
 
@@ -106,8 +110,8 @@ def test_launches_that_always_die_are_never_a_pass(
     assert len(root.findall(f".//testcase/{kind}")) == 6
 
 
-def test_an_image_can_be_held_against_itself(run: Run) -> None:
-    assert run("--baseline", "cpu@old", "--candidate", "cpu@old") == 0
+def test_an_image_is_held_against_itself_where_that_is_asked_for(run: Run) -> None:
+    assert run("--calibrate", "cpu@old") == 0
 
 
 def test_a_plan_measures_nothing(tmp_path: Path, run: Run, engine: PlayedEngine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,8 +131,17 @@ def test_a_plan_measures_nothing(tmp_path: Path, run: Run, engine: PlayedEngine,
         (("--baseline", "cpu"), "--baseline IMAGE --candidate IMAGE"),
         (("--baseline", "cpu", "--candidate", "cpo"), "did you mean 'cpu'"),
         (("--baseline", "cpu@3", "--candidate", "cpu"), "no version '3'"),
+        (("--baseline", "cpu@", "--candidate", "cpu@old"), "'cpu@' names no version"),
+        (("--baseline", "", "--candidate", "cpu"), "--baseline is empty"),
+        (("--baseline", "cpu@old", "--candidate", "cpu@old"), "--calibrate cpu@old"),
+        (("--baseline", "cpu", "--candidate", "cpu@new"), "the baseline is the candidate: cpu@new"),
+        ((*BOTH, "--anchor", "cpu@new"), "the anchor is the candidate: cpu@new"),
         (("--baseline", "docker://a", "--candidate", "docker://b"), "--image NAME"),
-        ((*BOTH, "-k", "no such cell", "-x", "micro"), "no cell in common"),
+        (
+            (*BOTH, "-k", "no such cell", "-x", "micro"),
+            "no cell in common with --filter '^micro/', --filter 'no such cell', --exclude 'micro'",
+        ),
+        ((*BOTH, "--memory", "3"), "--memory 3: '3' is not a size"),
         (("--resume", "nowhere"), "there is no run nowhere"),
     ],
     ids=str,
@@ -156,6 +169,44 @@ def test_expected_failures_are_those_beside_the_configuration(tmp_path: Path, ru
     )
     assert run(*BOTH, script=planted(sort=Played(status="OOM"))) == 0
     assert run(*BOTH, script=planted(gather=Played(status="OOM"))) == 1
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["measured", "planned"])
+def test_expected_failures_are_read_before_anything_is_made_ready(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], plan: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(matrix.ready, "choose_engine", lambda *arguments: pytest.fail("an engine is looked for"))
+    (tmp_path / "expected_failures.toml").write_text('[[expected]]\nreason = "x"\n')
+    assert run(*BOTH, *plan) == 2
+    assert not (tmp_path / "results").exists()
+    (tmp_path / "expected_failures.toml").unlink()
+    (tmp_path / "matrix.toml").write_text(f'{TEXT}\n{GATE}expected_failures = "known.toml"\n')
+    assert run(*BOTH, *plan) == 2
+    assert f"there is no {tmp_path}/known.toml, which [gate] names" in capsys.readouterr().err
+
+
+def test_a_baseline_that_was_asked_for_and_not_written_is_no_success(tmp_path: Path, run: Run) -> None:
+    saving = ("--save-baseline", str(tmp_path / "release.json"), "--inconclusive", "pass")
+    assert run(*BOTH, "--max-duration", "0.001s", *saving) == 3
+    assert run("--resume", str(only_run(tmp_path)), "--max-duration", "1h") == 0
+    assert (tmp_path / "release.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("redirected", "said"), [(">&-", ""), (">/dev/full", "standard output cannot be written any more"), ("2>&-", None)]
+)
+def test_a_standard_output_that_takes_nothing_changes_no_exit_code(tmp_path: Path, run: Run, redirected: str, said: str | None) -> None:
+    """A whole process: what Python does with it at its end counts too."""
+    assert run(*BOTH, script=SLOWER) == 1
+    stored, results = only_run(tmp_path), tmp_path / "again"
+    words = [sys.executable, "-m", "reports.gate", "--config", str(tmp_path / "matrix.toml"), "--results", str(results)]
+    words += ["--baseline", f"{stored}#baseline", "--candidate", f"{stored}#candidate"]
+    done = subprocess.run(["/bin/sh", "-c", f"{shlex.join(words)} {redirected}"], cwd=SOURCE, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert said is None or said in done.stderr
+    (directory,) = results.iterdir()
+    assert read(directory / "gate.json").decision == Decision.REGRESSED
 
 
 @pytest.mark.parametrize("error", [EngineMissing, BuildFailed, OSError, ZeroDivisionError])
@@ -191,7 +242,9 @@ def test_what_ends_early_names_the_way_to_go_on(
     engine.stops = {3: (2, exception)}
     assert run(*BOTH, "--seed", "5", script=SLOWER) == code
     directory = only_run(tmp_path)
-    assert f"--resume {directory}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"--resume {directory}" in said
+    assert "stopped; 20 rows are kept" in said
     manifest = json.loads((directory / "manifest.json").read_text())
     assert (manifest["state"], manifest["seed"]) == ("interrupted", 5)
     assert not (directory / "gate.json").exists()
@@ -245,8 +298,8 @@ def test_no_time_left_is_inconclusive_and_can_be_gone_on_with(tmp_path: Path, ru
     baseline = tmp_path / "release.json"
     assert run(*BOTH, "--max-duration", "0.001s", "--save-baseline", str(baseline)) == 3
     said = capsys.readouterr()
-    assert "with more --max-duration" in said.err
-    assert "no baseline was written: the time was up before all was measured" in said.err
+    assert (said.out + said.err).count("next: --resume") == 1
+    assert f"no baseline was written to {baseline}: the time was up before all was measured" in said.err
     assert not baseline.exists()
     assert "next: --resume " in said.out
     assert "mend what the reasons name" not in said.out

@@ -66,7 +66,8 @@ def verdict(status: str, cell: Cell = CELL, image: str = "cpu", today: datetime.
 def test_every_mistake_is_reported_with_its_line() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_expected(MISTAKES, "e.toml", IMAGES)
-    found = str(caught.value).splitlines()
+    *found, following = str(caught.value).splitlines()
+    assert following.startswith("  next: ")
     expected = [
         "e.toml:1: expected.0.reason: missing",
         "e.toml:4: expected.0.workload.1: no workload matches 'micro/sofmax'; did you mean 'micro/softmax'?",

@@ -291,6 +291,27 @@ class TestWhatIsNotCompared:
             assert run("--baseline", str(directory), "--candidate", f"{directory}{which}") == 2
             assert "RUN#baseline and RUN#candidate" in capsys.readouterr().err
 
+    def test_a_run_and_a_file_in_which_nothing_was_measured(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "release.json"
+        assert run(*BOTH, "--save-baseline", str(path)) == 0
+        stored = only_run(tmp_path)
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "rows": []}))
+        assert run("--baseline", str(path), "--candidate", "cpu@new") == 2
+        assert "it has no row: nothing was measured" in capsys.readouterr().err
+        (stored / "results.csv").unlink()
+        assert run("--baseline", f"{stored}#baseline", "--candidate", f"{stored}#candidate") == 2
+        assert f"{stored} has no row of baseline: nothing was measured" in capsys.readouterr().err
+
+    def test_a_manifest_that_does_not_read_is_named(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*BOTH) == 0
+        stored = only_run(tmp_path)
+        manifest = json.loads((stored / "manifest.json").read_text())
+        del manifest["cells"]
+        (stored / "manifest.json").write_text(json.dumps(manifest))
+        assert run("--baseline", f"{stored}#baseline", "--candidate", "cpu@new") == 2
+        assert f"the manifest of the run {stored.name} cannot be read" in capsys.readouterr().err
+
     def test_a_file_has_one_image(self, tmp_path: Path, run: Run) -> None:
         path = tmp_path / "release.json"
         assert run(*BOTH, "--save-baseline", str(path)) == 0

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from reports.gate.outputs.junit import junit
+from reports.gate.outputs.markdown import markdown
 from reports.gate.outputs.terminal import LINE, LINES, summary
 from reports.gate.procedure import Verdict
 from reports.gate.report import Decision, GateReport
@@ -21,6 +23,7 @@ from tests.unit.gate_samples import (
     UNKNOWN_NUMBERS,
     UNMEASURED,
     cell,
+    finding,
     hostile,
     large,
     report,
@@ -84,12 +87,24 @@ def test_a_pass_asks_for_nothing() -> None:
 
 def test_what_is_not_decided_says_what_it_takes() -> None:
     assert "31 blocks" in lines(report(UNDECIDED, decision=Decision.INCONCLUSIVE))[-2]
-    assert "mend" in lines(report(UNMEASURED, decision=Decision.INCONCLUSIVE))[-2]
+    assert lines(report(UNMEASURED, decision=Decision.INCONCLUSIVE))[-2].startswith("next: see results/gate-1/logs: why launches end")
+    flaky = cell("micro/flaky", Verdict.INCONCLUSIVE, finding(Verdict.INCONCLUSIVE, metric="status", clock="", ratio=None))
+    assert "expected_failures.toml" in lines(report(flaky, decision=Decision.INCONCLUSIVE))[-2]
+    late = report(flaky, decision=Decision.INCONCLUSIVE, out_of_time=True)
+    assert lines(late)[-2] == "next: --resume results/gate-1, with more --max-duration"
     stored = report(UNDECIDED, decision=Decision.INCONCLUSIVE)
     stored = replace(stored, baseline=replace(stored.baseline, source="RUN#a"), candidate=replace(stored.candidate, source="RUN#b"))
     assert lines(stored)[-2] == "next: measure both images now: what is stored has no more launches than these"
     capped = report(UNDECIDED, decision=Decision.INCONCLUSIVE, capped="the baseline is a stored run")
     assert lines(capped)[-2] == "next: measure both images now, in one gate: the baseline is a stored run"
+
+
+def test_the_anchor_is_told_from_the_baseline() -> None:
+    found = report(SLOWER, against="anchor", decision=Decision.REGRESSED)
+    assert lines(found)[1].startswith("cpu@2 beside the anchor cpu@1: ")
+    assert markdown(found).startswith("## \N{CROSS MARK} Gate: regressed (against the anchor)")
+    assert "|  | Anchor | Candidate |" in markdown(found)
+    assert 'name="gate: cpu@2 beside the anchor cpu@1"' in junit(found)
 
 
 def test_an_empty_report_counts_no_cells() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cell import LaunchSpec
-from harness.records import Status
+from harness.records import Status, Warn
 from matrix.config import parse_matrix
 from matrix.errors import EngineLost
 from matrix.plan import PlannedImage, Selection, make_plan
@@ -82,6 +82,14 @@ def test_a_launch_that_never_starts_costs_its_cells_once_and_ends(tmp_path: Path
         assert [row.cell for row in rows] == CELLS
         assert {row.launch for row in rows} == {0}
         assert all("no python3" in row.reason for row in rows)
+        assert {row.warnings for row in rows} == {""}, "that is the engine's doing"
+
+
+@pytest.mark.parametrize("code", [0, 139, -9])
+def test_a_launch_that_was_up_and_ended_is_told_from_one_that_the_engine_lost(tmp_path: Path, code: int) -> None:
+    with new_run(tmp_path) as run:
+        measure(run, Start(measures=1, dies_in_a_cell=True, exit_code=code), DONE, DONE)
+        assert {row.cell: row.warnings for row in run.rows() if row.status == Status.INFRA_ERROR} == {CELLS[1]: Warn.LAUNCH_DIED.value}
 
 
 @pytest.mark.parametrize("exception", [EngineLost, KeyboardInterrupt])
@@ -118,6 +126,7 @@ def test_a_lost_engine_leaves_what_was_written_to_be_collected(tmp_path: Path) -
             measure(run, LOST)
         assert run.rows() == []
         assert list((run.directory / "incoming").iterdir())
+        assert run.kept() == 2
 
 
 def test_later_launches_go_by_what_earlier_ones_found(tmp_path: Path) -> None:

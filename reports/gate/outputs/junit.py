@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 from reports.gate.outputs.tally import leading
 from reports.gate.procedure import Verdict
 from reports.gate.report import CellReport, GateReport
-from reports.gate.wording import plain, statement, statuses, suspects
+from reports.gate.wording import held_against, plain, statement, statuses, suspects
 
 TEXT = 2000
 """Characters of a line."""
@@ -31,7 +31,7 @@ def junit(report: GateReport) -> str:
     for cell in report.cells:
         # For grouping alone: a workload is SUITE/NAME, and a cell's name begins with it.
         suites.setdefault(plain(cell.cell.partition("/")[0]) or "cells", []).append(cell)
-    root = ET.Element("testsuites", {"name": plain(f"gate: {report.candidate.label} beside {report.baseline.label}")})
+    root = ET.Element("testsuites", {"name": plain(f"gate: {report.candidate.label} beside {held_against(report)}")})
     if math.isfinite(report.seconds):
         root.set("time", f"{report.seconds:.3f}")
     for name in sorted(suites):

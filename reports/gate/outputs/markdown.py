@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reports import format as formats
 from reports.gate.outputs.escape import block, code, prose
 from reports.gate.outputs.tally import Tally, findings_behind, tally
-from reports.gate.report import PLACEBO_ALPHA, Bisection, CellReport, Decision, Finding, GateReport, Outcome, Side, Symptom
+from reports.gate.report import BASELINE, PLACEBO_ALPHA, Bisection, CellReport, Decision, Finding, GateReport, Outcome, Side, Symptom
 from reports.gate.wording import counted, effect, evidence, interval, joined, level, metric, sentence, statuses, suspects, value
 
 COMMENT_BYTES = 65_000
@@ -74,7 +74,7 @@ def markdown(report: GateReport, limit_bytes: int = COMMENT_BYTES) -> str:
 
 def _head(report: GateReport, found: Tally) -> str:
     sides = (
-        ("", "Baseline", "Candidate"),
+        ("", prose(report.against.capitalize()), "Candidate"),
         ("---", "---", "---"),
         ("image", code(report.baseline.label), code(report.candidate.label)),
         *(row for row in _sides(report.baseline, report.candidate) if row[1] or row[2]),
@@ -82,7 +82,7 @@ def _head(report: GateReport, found: Tally) -> str:
     cost = (counted(report.blocks, "block"), counted(report.launches, "launch", "launches"), formats.span(report.seconds))
     facts = joined((*cost, f"seed {report.seed}", prose(report.machine, 500)))
     parts = (
-        f"## {BANNERS[report.decision]} Gate: {report.decision}",
+        f"## {BANNERS[report.decision]} Gate: {report.decision}{_against(report)}",
         prose(report.why, 1000),
         f"**{found.counts}**",
         f"No verdict is better than inconclusive: {prose(report.capped, 1000)}" if report.capped else "",
@@ -91,6 +91,10 @@ def _head(report: GateReport, found: Tally) -> str:
         _placebo(report),
     )
     return f"{joined(parts, NEW_PARAGRAPH)}{NEW_PARAGRAPH}"
+
+
+def _against(report: GateReport) -> str:
+    return "" if report.against == BASELINE else f" (against the {prose(report.against)})"
 
 
 def _sides(baseline: Side, candidate: Side) -> Iterator[tuple[str, str, str]]:
@@ -204,12 +208,9 @@ def _finding(cell: CellReport, finding: Finding, alpha: float) -> str:
 
 
 def _why(finding: Finding, alpha: float) -> str:
-    """What the columns do not say: evidence, reason, and what it would take where there is no answer."""
+    """What the columns do not say: evidence and reason, which says what it would take where there is no answer."""
     reason = finding.reason.removeprefix(sentence(finding, alpha)).removesuffix(f": {finding.verdict}").lstrip(" :;,")
-    detectable = effect(None if finding.detectable is None else 1 + finding.detectable).removeprefix("+")
-    seen = f"{detectable} could have been seen" if detectable else ""
-    needed = f"about {counted(finding.blocks_needed, 'block')} would decide" if finding.blocks_needed else ""
-    return joined((evidence(finding), reason, seen, needed), "; ")
+    return joined((evidence(finding), reason), "; ")
 
 
 def _items(texts: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Set
 from reports import format as formats
 from reports.gate.outputs.tally import Tally, leading, tally
 from reports.gate.report import CellReport, Decision, GateReport
-from reports.gate.wording import NO_MORE, counted, plain, statement, suspects
+from reports.gate.wording import counted, held_against, plain, statement, suspects
 
 MOST_BLOCKS = 100
 """That anybody would wait for."""
@@ -27,7 +27,7 @@ def summary(report: GateReport, details: str) -> str:
     found = tally(report)
     head = [
         plain(f"{report.decision.upper()}: {report.why}", LINE),
-        plain(f"{report.candidate.label} beside {report.baseline.label}: {found.counts}", LINE),
+        plain(f"{report.candidate.label} beside {held_against(report)}: {found.counts}", LINE),
         plain(f"{counted(report.blocks, 'block')}, {counted(report.launches, 'launch', 'launches')}, {_beside(report, found)}", LINE),
     ]
     tail = [*_culprits(report), *_next(report, found), f"details: {plain(details)}"]
@@ -87,15 +87,21 @@ def _next(report: GateReport, found: Tally) -> list[str]:
         replays = [cell.replay for cell in found.regressed if cell.replay]
         # A command is shown as a whole, and on the line as it is typed.
         return [f"next: {plain(replays[0], 4 * LINE)}"] if replays else []
-    if report.decision == Decision.PASS:
-        return []
-    if report.capped:
-        return ["next: measure both images now, in one gate: " + plain(report.capped, LINE)]
-    if any(NO_MORE in finding.reason for cell in found.inconclusive if (finding := leading(cell))):
-        return [f"next: --resume {plain(report.run, LINE)}, with more --max-duration"]
-    if report.baseline.source and report.candidate.source:
-        return ["next: measure both images now: what is stored has no more launches than these"]
-    needed = [finding.blocks_needed for cell in found.inconclusive if (finding := leading(cell)) and finding.blocks_needed]
-    if needed and max(needed) <= MOST_BLOCKS:
-        return [f"next: a quieter host, or up to {max(needed)} blocks ([gate] looks in matrix.toml) to decide what is inconclusive"]
-    return ["next: mend what the reasons name, and run the gate again"]
+    return [] if report.decision == Decision.PASS else [f"next: {_what_decides(report, found)}"]
+
+
+def _what_decides(report: GateReport, found: Tally) -> str:
+    """What to do where there is no answer: what keeps all cells from one comes before what keeps some."""
+    leads = [finding for cell in found.inconclusive if (finding := leading(cell))]
+    needed = max((finding.blocks_needed or 0 for finding in leads), default=0)
+    answers = {
+        f"measure both images now, in one gate: {plain(report.capped, LINE)}": report.capped,
+        f"--resume {plain(report.run, LINE)}, with more --max-duration": report.out_of_time,
+        f"see {plain(report.run, LINE)}/logs: why launches end before they measure anything (memory limits? the engine?)": report.unmeasured,
+        "measure both images now: what is stored has no more launches than these": report.baseline.source and report.candidate.source,
+        "mend what fails now and then, or excuse it in expected_failures.toml; more blocks tell more ([gate] looks)": any(
+            finding.metric == "status" for finding in leads
+        ),
+        f"a quieter host, or up to {needed} blocks ([gate] looks in matrix.toml) to decide what is inconclusive": 0 < needed <= MOST_BLOCKS,
+    }
+    return next((text for text, holds in answers.items() if holds), "mend what the reasons name, and run the gate again")
