@@ -133,7 +133,7 @@ def _findings(setup: GateSetup, progress: Progress, evidence: Evidence, latencie
     worse, better = progress.failure_p
     found: list[tuple[Finding, ...]] = []
     for index, (baseline, candidate) in enumerate(zip(evidence.baseline.counting, evidence.candidate.counting, strict=True)):
-        status = judge_status(baseline, candidate, worse=worse[index], better=better[index], alpha=alpha)
+        status = judge_status(baseline, candidate, worse=float(worse[index]), better=float(better[index]), alpha=alpha)
         time = () if setup.of_image[index] else (_without_times(latencies[index], status, setup.procedure),)
         lost = evidence.baseline.lost[index], (*candidate, *evidence.candidate.lost[index])
         dead = judge_dead(baseline, *lost, setup.procedure.repeats + 1) if progress.voids[index] > setup.procedure.repeats else None

@@ -16,9 +16,7 @@ __all__ = ["engine", "run"]
 
 def test_gates_are_drawn_from_the_launches_of_an_image_beside_itself(tmp_path: Path, run: Run) -> None:
     for number in range(2):
-        assert (
-            run("--baseline", "cpu@old", "--candidate", "cpu@old", "--seed", str(number), "--results", str(tmp_path / f"aa-{number}")) == 0
-        )
+        assert run("--calibrate", "cpu@old", "--seed", str(number), "--results", str(tmp_path / f"aa-{number}")) == 0
     config = tmp_path / "matrix.toml"
     assert load_matrix(config).gate.looks == (6,)
     stored = launches(tmp_path)
@@ -29,7 +27,7 @@ def test_gates_are_drawn_from_the_launches_of_an_image_beside_itself(tmp_path: P
 
 
 def test_the_table_counts_what_was_named(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--baseline", "cpu@old", "--candidate", "cpu@old", "--results", str(tmp_path / "aa-0")) == 0
+    assert run("--calibrate", "cpu@old", "--results", str(tmp_path / "aa-0")) == 0
     (report,) = reports_of(SERIES[0], tmp_path)
     assert row(SERIES[0], [report])[:4] == ("the image beside itself", "1 of 10", "1 pass", "1 of 1")
     show(tmp_path, tmp_path / "matrix.toml")
