@@ -276,7 +276,7 @@ def add_building(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--wheelhouse", type=Path, metavar="DIR", help="folder of wheels that holds the whole lock; no index is asked")
 
 
-NOT_ABOUT_NUMBERS = frozenset({"tag", "minify", "memory_snapshot", "results", "resume", "plan"})
+NOT_ABOUT_NUMBERS = frozenset({"tag", "minify", "memory_snapshot", "keep_debug", "results", "resume", "plan"})
 """Options of everything that measures by which nothing is measured otherwise."""
 
 
