@@ -180,6 +180,8 @@ export function problems(rows, warnings) {
   for (const reason of texts(failed, "reason")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, failed.find((row) => row.reason === reason).status), " ", reason));
   for (const reason of texts(rows, "void")) content.push(element("p", { class: "reason" }, element("span", { class: "mark void" }, "void"), ` The gate set ${counted(rows.filter((row) => row.void === reason).length, "launch", "launches")} aside: ${reason}`));
   for (const reason of texts(rows, "export_error")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, "export"), " ", reason));
+  for (const compared of texts(rows, "outputs_compared").filter((text) => text !== "same")) content.push(element("p", { class: "reason" }, element("span", { class: "mark warned" }, "outputs"), " ", compared));
+  for (const kept of texts(rows, "debug")) content.push(element("p", { class: "reason soft" }, kept));
   if (warnings.length)
     content.push(element("ul", { class: "warning-list" }, warnings.map((name) => element("li", {}, element("span", { class: "mark warned" }, name), element("p", {}, WARNINGS[name] ?? "")))));
   for (const reason of texts(rows.filter((row) => row.status === "pass"), "reason")) content.push(element("p", { class: "reason soft" }, reason));
