@@ -10,7 +10,7 @@ import webbrowser
 from pathlib import Path
 
 from images.errors import UserError
-from matrix.errors import INCOMPLETE
+from matrix.errors import INCOMPLETE, SelectionError
 from matrix.store import latest_run
 from reports.gate.wording import counted
 from reports.load import load
@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         runs = options.runs or [latest_run(options.results)]
         output = options.output or _default_output(runs)
+        if options.serve is not None and options.export is not None:
+            raise SelectionError("--serve makes the page anew again and again, and exports nothing\n  next: --export without --serve")
         if options.serve is not None:
             return serve(runs, output, reference=options.reference, port=options.serve, show=options.open)
         return _make(runs, output, options)
@@ -70,9 +72,13 @@ def _make(runs: list[Path], output: Path, options: argparse.Namespace) -> int:
     page = build(collect(load(runs)), datetime.datetime.now().astimezone(), options.reference)
     try:
         write_page(output, render(page))
-        written = export(page, options.export, figures(page)) if options.export is not None else []
     except OSError as error:
         print(f"the page cannot be written: {error}\n  next: name another file with --output", file=sys.stderr)
+        return INCOMPLETE
+    try:
+        written = export(page, options.export, figures(page)) if options.export is not None else []
+    except OSError as error:
+        print(f"the export cannot be written: {error}\n  next: name another folder with --export; the page is {output}", file=sys.stderr)
         return INCOMPLETE
     print(summary(page))
     if page.quarantined_count:

@@ -87,11 +87,12 @@ def load(paths: Iterable[Path]) -> Loaded:
     """Read run directories and CSV files; the two files of one configuration of the ancestor's are one source. Raises RunNotFound for a path
     that is not there.
     """
-    given = _given(paths)
+    once, again = _once(paths)
+    given = _given(once)
     tables: list[pd.DataFrame] = []
     ancestors: dict[int, bool] = {}
     sources: list[Source] = []
-    quarantined: list[Quarantined] = []
+    quarantined = [Quarantined(file=path.resolve().name, line=0, reason="given more than once: it counts once") for path in again]
     for one, name in zip(given, _names(given), strict=True):
         manifest = _manifest(one.path, quarantined) if one.path.is_dir() else {}
         if one.path.is_dir() and not any((one.path / file).exists() for file in (MANIFEST, RESULTS)):
@@ -109,6 +110,18 @@ def load(paths: Iterable[Path]) -> Loaded:
         tables[place] = table
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, SOURCE])
     return Loaded(table=table, sources=tuple(sources), quarantined=tuple(quarantined))
+
+
+def _once(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """(paths, those of them that lead where an earlier one leads)."""
+    found: dict[Path, Path] = {}
+    again = []
+    for path in paths:
+        if path.resolve() in found:
+            again.append(path)
+        else:
+            found[path.resolve()] = path
+    return list(found.values()), again
 
 
 def _given(paths: Iterable[Path]) -> list[_Given]:

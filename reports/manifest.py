@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reports.gate.wording import counted
+
 
 def mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Empty where there is none."""
@@ -21,7 +23,12 @@ def entries(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 def processor_of(start: Mapping[str, Any]) -> str:
     """Of a launch's start, as "AMD EPYC, 2 cores"; empty where it does not say where it ran."""
     about = mapping(start, "machine")
-    return f"{about.get('cpu') or 'a processor without a name'}, {about.get('cores', '?')} cores" if about else ""
+    cores = about.get("cores")
+    return (
+        f"{about.get('cpu') or 'a processor without a name'}, {counted(cores, 'core') if type(cores) is int else '? cores'}"
+        if about
+        else ""
+    )
 
 
 def cards_of(start: Mapping[str, Any]) -> str:

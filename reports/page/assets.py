@@ -17,7 +17,7 @@ STATIC, VENDOR = HERE / "static", HERE / "vendor"
 
 STYLES = ("tokens.css", "base.css", "compare.css", "matrix.css", "cell.css", "charts.css", "history.css")
 MODULES = (
-    *("dom.js", "state.js", "numbers.js", "copy.js", "figures.js", "theme.js", "data.js"),
+    *("dom.js", "state.js", "numbers.js", "names.js", "copy.js", "figures.js", "theme.js", "data.js"),
     *(
         "scale.js",
         "ticks.js",
@@ -34,6 +34,7 @@ MODULES = (
         "history_chart.js",
         "history.js",
         "compare.js",
+        "print.js",
         "main.js",
     ),
 )

@@ -27,8 +27,8 @@ ALPHA = Procedure().alpha
 TWO_RUNS = "two runs: what the host did between them is in the ratios; next: nox -s gate"
 UNJUDGED = "what looks slower was not measured again, and of many cells some always look slower; next: nox -s gate"
 NO_INTERVAL = "ratios of their times have no interval"
-FAILS, PASSES, SLOWER, FASTER = "fails", "passes", "slower", "faster"
-LEAN_ORDER = (FAILS, SLOWER, "", FASTER, PASSES)
+FAILS, PASSES, NEITHER, SLOWER, FASTER = "fails", "passes", "neither", "slower", "faster"
+LEAN_ORDER = (FAILS, SLOWER, "", NEITHER, FASTER, PASSES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +196,9 @@ def _reason(entries: Entries, entry: int) -> str:
 
 
 def _status_lean(was: str, now: str) -> str:
-    if (was in Status.PASSED) == (now in Status.PASSED):
-        return ""
-    return PASSES if now in Status.PASSED else FAILS
+    if was in Status.PASSED:
+        return "" if now in Status.PASSED else FAILS
+    return PASSES if now in Status.PASSED else NEITHER
 
 
 def _time_lean(finding: Finding) -> str:

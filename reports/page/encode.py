@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from reports.page.model import Words
 
 _TIGHT = (",", ":")
-SHOWN_DIGITS = 5
+SHOWN_DIGITS = 6
 """Significant digits of a number in the file: more than anybody is shown, and fewer than a measurement has noise in."""
+MOST_POWER = 300
+"""Of ten, that a double holds."""
+EXACT = 1e-6
+"""Of the last digit: what is no farther from a whole one than this is that, in a computer's arithmetic."""
 
 
 def numbers(values: NDArray[Any]) -> str:
@@ -27,15 +31,44 @@ def numbers(values: NDArray[Any]) -> str:
 
 
 def rounded(values: NDArray[np.float64], digits: int = SHOWN_DIGITS) -> NDArray[np.float64]:
-    """To so many significant digits: numbers whose shortest text has no more."""
+    """To so many significant digits: numbers whose shortest text has no more, and that round to fewer digits as the whole numbers do.
+
+    What is left out makes a last digit of 0 or 5 one more, so that no half is there which was none (rounding to odd, as binary arithmetic
+    knows it; source: Boldo and Melquiond, "When double rounding is odd", 2005): 194.496 is not 194.5 first, and 195 then.
+    """
     known = np.isfinite(values) & (values != 0)
     scale = np.floor(np.log10(np.abs(np.where(known, values, 1.0)))).astype(np.int64) - digits + 1
     # Dividing by a power of ten that is exact gives the number nearest to the digits; multiplying by its inverse does not.
     # Numbers that are nearly 0 or infinite stay as they are.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         power = 10.0 ** np.abs(scale)
-        found = np.where(scale < 0, np.rint(values * power) / power, np.rint(values / power) * power)
+        found = np.where(scale < 0, _kept(values * power) / power, _kept(values / power) * power)
     return np.where(known & np.isfinite(found), found, values)
+
+
+def _kept(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers without what is behind their point; see ``rounded``."""
+    nearest, cut = np.rint(scaled), np.trunc(scaled)
+    odd = np.where(np.mod(cut, 5) == 0, cut + np.sign(scaled), cut)
+    found: NDArray[np.float64] = np.where(np.abs(scaled - nearest) <= EXACT, nearest, odd)
+    return found
+
+
+def _rounded(value: float) -> float:
+    """As ``rounded``, for a single number: an array of one takes ten times as long."""
+    if value == 0:
+        return value
+    scale = math.floor(math.log10(abs(value))) - SHOWN_DIGITS + 1
+    if abs(scale) > MOST_POWER:
+        return value
+    power = 10.0 ** abs(scale)
+    scaled = value * power if scale < 0 else value / power
+    nearest, cut = round(scaled), math.trunc(scaled)
+    if abs(scaled - nearest) <= EXACT:
+        kept = nearest
+    else:
+        kept = cut + (int(math.copysign(1, scaled)) if cut % 5 == 0 else 0)
+    return kept / power if scale < 0 else kept * power
 
 
 def whole(values: NDArray[np.float64]) -> NDArray[Any]:
@@ -73,7 +106,7 @@ def plain(value: Any) -> str:
     if kind is str:
         return text(value)
     if kind is float:
-        return f"{value:.{SHOWN_DIGITS}g}" if math.isfinite(value) else "null"
+        return json.dumps(_rounded(value)) if math.isfinite(value) else "null"
     if kind in (tuple, list):
         return array(map(plain, value))
     if isinstance(value, (np.ndarray, Words)):

@@ -31,7 +31,9 @@ def figures(page: Page) -> dict[str, str]:
         if made.rows:
             rows = made.rows[:ROWS]
             full = [plain(f"{row.workload} {row.detail}", FULL_CHARACTERS) for row in rows]
-            names = list(zip(full, heads(full, NAME_CHARACTERS), strict=True))
+            # What they all end with is said once, above them: where names are cut, they still differ.
+            apart = [plain(f"{row.workload} {row.detail.removesuffix(made.common)}".strip(), FULL_CHARACTERS) for row in rows]
+            names = list(zip(full, heads(apart, NAME_CHARACTERS), strict=True))
             found[f"forest-{number}"] = template.render(kind="forest", forest=made, rows=rows, names=names)
     for part in parts(page):
         for figure in part.paretos:

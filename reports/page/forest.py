@@ -30,9 +30,10 @@ KINDS: Mapping[str, str] = {
     "faster": "faster",
     "fails": "only the baseline passes",
     "passes": "only the candidate passes",
+    "neither": "both fail",
     "unclear": "not told apart",
 }
-"""In the order in which they are listed, as words. The last five are said without a gate, and are no verdicts."""
+"""In the order in which they are listed, as words. The last six are said without a gate, and are no verdicts."""
 LISTED = ("regressed", "lost", "inconclusive", "improved", "fails", "slower", "passes", "faster")
 
 

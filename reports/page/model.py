@@ -165,8 +165,8 @@ class Entries:
 
     @property
     def is_void(self) -> Booleans:
-        """Whether a gate looked at none of the launches that passed."""
-        found: Booleans = (self.passed > 0) & (self.voided == self.passed)
+        """Whether all launches passed, and a gate looked at none of them. What fails has a status that says more."""
+        found: Booleans = (self.passed == self.launches) & (self.voided == self.passed)
         return found
 
 
@@ -229,7 +229,7 @@ class Compared:
     candidate: int | None
     lean: str
     """Where there is no verdict of a gate: ``slower`` or ``faster`` where the interval excludes 1, ``fails`` or ``passes`` where only the baseline or
-    only the candidate passes, else empty. It is no verdict."""
+    only the candidate passes, ``neither`` where both fail, else empty. It is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from reports.page.names import heads, middle
 from reports.page.payload import drawers, first_blocks
 from reports.page.ticks import labelled
 from reports.page.totals_parts import parts
+from reports.steps import FEWEST_VALUES
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILTERS = (
@@ -84,7 +85,7 @@ def make_environment() -> Environment:
     )
     environment.filters.update({function.__name__: function for function in FILTERS})
     environment.filters["status_look"] = status_look
-    environment.globals.update(kinds=KINDS, forest_rows=ROWS)
+    environment.globals.update(kinds=KINDS, forest_rows=ROWS, fewest_runs=FEWEST_VALUES)
     return environment
 
 

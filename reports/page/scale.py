@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 RATIO_TICKS = (1.005, 1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -67,4 +68,23 @@ def of_amounts(values: Iterable[float], start: float, end: float) -> Axis:
         named = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
         if len(named) >= FEWEST_TICKS:
             break
-    return Axis(low=low, high=high, start=start, end=end, named=tuple(named[:: math.ceil(len(named) / MOST_TICKS) or 1]))
+    return Axis(low=low, high=high, start=start, end=end, named=_spread(named, math.log(high / low) / MOST_TICKS))
+
+
+def of_speedups(values: Iterable[float], start: float, end: float) -> Axis:
+    """As ``of_amounts``, with 1 on it and with a tick there: what is on its one side is faster than eager, on the other slower."""
+    axis = of_amounts([*values, 1.0], start, end)
+    ticks = sorted({1.0, *RATIO_TICKS, *(1 / tick for tick in RATIO_TICKS)})
+    apart = math.log(axis.high / axis.low) / MOST_TICKS
+    above = _spread([tick for tick in ticks if 1 <= tick <= axis.high], apart)
+    below = _spread([tick for tick in reversed(ticks) if axis.low <= tick <= 1], apart)
+    return dataclasses.replace(axis, named=tuple(sorted({*above, *below})))
+
+
+def _spread(ticks: Sequence[float], apart: float) -> tuple[float, ...]:
+    """The first one, and each that is so far from the last one that was taken: ``apart`` is the logarithm of their ratio."""
+    found: list[float] = []
+    for tick in ticks:
+        if not found or abs(math.log(tick / found[-1])) >= apart:
+            found.append(tick)
+    return tuple(found)

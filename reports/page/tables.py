@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reports.gate.report import Change
-from reports.page.model import Comparison, Difference, Line, Page
+from reports.page.model import Comparison, Difference, Line, Page, Rows, Words
 from reports.page.payload import lead, time_of
 
 Value = str | int | float | None
@@ -149,10 +149,20 @@ def _matrix(page: Page) -> Table:
     counts = (entries.launches.tolist(), entries.passed.tolist(), entries.voided.tolist(), entries.never_pays.astype(int).tolist())
 
     def rows() -> Iterator[tuple[Value, ...]]:
-        pairs = zip(entries.line.tolist(), entries.column.tolist(), strict=True)
-        for (line, column), *others in zip(pairs, *words, *counts, *numbers, matrix.replay, strict=True):
+        places = zip(entries.line.tolist(), entries.column.tolist(), _batch_sizes(matrix.rows, len(entries.line)), strict=True)
+        for (line, column, measured), *others in zip(places, *words, *counts, *numbers, matrix.replay, strict=True):
             about = matrix.columns[column]
-            yield (*_line(matrix.lines[line]), page.images[about.image].name, about.backend, about.options, about.experiment, *others)
+            planned = matrix.lines[line].batch_size
+            size = measured if planned is None else planned
+            yield (
+                *_line(matrix.lines[line])[:-1],
+                size,
+                page.images[about.image].name,
+                about.backend,
+                about.options,
+                about.experiment,
+                *others,
+            )
 
     columns = (
         *LINE_COLUMNS,
@@ -169,6 +179,18 @@ def _matrix(page: Page) -> Table:
         "replay",
     )
     return _of("matrix", "Matrix", columns, rows())
+
+
+def _batch_sizes(rows: Rows, entries: int) -> list[int | None]:
+    """By entry: what its rows say, where nobody planned one. None where they say nothing, or not the same."""
+    sizes = rows.columns.get("batch_size")
+    if sizes is None or isinstance(sizes, Words):
+        return [None] * entries
+    found: list[set[int]] = [set() for _ in range(entries)]
+    for entry, size in zip(rows.entry.tolist(), sizes.tolist(), strict=True):
+        if math.isfinite(size):
+            found[entry].add(int(size))
+    return [next(iter(said)) if len(said) == 1 else None for said in found]
 
 
 def _labelled(page: Page, suite: str, column: int) -> tuple[Value, ...]:

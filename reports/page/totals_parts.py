@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.gate.wording import plain
 from reports.page.model import Page, PassRate, Payback, Total, Tradeoff
 from reports.page.names import heads, width
-from reports.page.scale import Axis, of_amounts, of_ratios
+from reports.page.scale import Axis, of_amounts, of_ratios, of_speedups
 
 MOST_CHARACTERS = 1000
 """Of a name in full."""
@@ -19,6 +20,7 @@ PARETO_LEFT, PARETO_RIGHT, PARETO_TOP, PARETO_BOTTOM = 52.0, 150.0, 16.0, 44.0
 LABEL_CHARACTERS, CHARACTER = 34, 6.7
 """Of a label, and how wide one is, about; ``ASIDE`` of its point."""
 ASIDE = 9.0
+LABEL_HEIGHT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Label:
     full: str
     before: bool
     """On the left of its point: on the right it would run out of the drawing."""
+    below: float
+    """How far it is moved down, so that it touches no other's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +100,34 @@ def _means(clock: str, rows: list[Total]) -> Means:
 def _pareto(page: Page, clock: str, points: list[Tradeoff]) -> Pareto:
     across = of_amounts([point.compile_seconds for point in points], PARETO_LEFT, PARETO_WIDTH - PARETO_RIGHT)
     names = [plain(page.matrix.columns[point.column].label, MOST_CHARACTERS) for point in points]
+    up = of_speedups([point.speedup for point in points], PARETO_HEIGHT - PARETO_BOTTOM, PARETO_TOP)
     return Pareto(
         clock=clock,
         across=across,
-        up=of_amounts([*(point.speedup for point in points), 1.0], PARETO_HEIGHT - PARETO_BOTTOM, PARETO_TOP),
+        up=up,
         points=tuple(points),
-        labels=tuple(
-            Label(text=text, full=name, before=across.place(point.compile_seconds) + ASIDE + CHARACTER * width(text) > PARETO_WIDTH)
-            for point, name, text in zip(points, names, heads(names, LABEL_CHARACTERS), strict=True)
-        ),
+        labels=_labels([(across.place(point.compile_seconds), up.place(point.speedup)) for point in points], names),
         front=tuple(sorted((point for point in points if point.on_front), key=lambda point: point.compile_seconds)),
     )
+
+
+def _labels(places: Sequence[tuple[float, float]], names: Sequence[str]) -> tuple[Label, ...]:
+    """places: of the points, in the drawing's units. Each label is where it touches none before it, as near to its point as that is."""
+    found: list[Label] = []
+    taken: list[tuple[float, float, float]] = []
+    for (x, y), name, text in zip(places, names, heads(names, LABEL_CHARACTERS), strict=True):
+        length = CHARACTER * width(text)
+        before = x + ASIDE + length > PARETO_WIDTH
+        start = x - ASIDE - length if before else x + ASIDE
+        moves = [direction * LABEL_HEIGHT * step for step in range(len(places)) for direction in (1, -1)]
+        below = next(
+            (
+                move
+                for move in moves
+                if not any(s < start + length and start < e and abs(y + move - at) < LABEL_HEIGHT for s, e, at in taken)
+            ),
+            0.0,
+        )
+        taken.append((start, start + length, y + below))
+        found.append(Label(text=text, full=name, before=before, below=below))
+    return tuple(found)

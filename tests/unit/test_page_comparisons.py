@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -19,6 +20,7 @@ import reports.gate.__main__ as command
 from harness.records import Row, Status
 from reports.gate.outputs.as_json import read
 from reports.page.beside import TWO_RUNS, UNJUDGED
+from reports.page.forest import KINDS, forest
 from reports.page.model import Comparison
 from reports.page.payload import lead
 from reports.page.summary import summary
@@ -155,6 +157,7 @@ def test_a_cell_whose_launches_are_all_void_has_no_numbers_and_says_so(gated: Pa
     assert entries.is_void.tolist() == [True, False]
     assert np.isnan(entries.numbers["host_seconds"]).tolist() == [True, False]
     assert decoded(page)["bm-matrix"][0]["entries"]["void"] == [0]
+    assert dataclasses.replace(entries, launches=entries.launches + 1).is_void.tolist() == [False, False], "a failure is said before"
     said = summary(page).splitlines()
     assert "void" in said[1]
     assert "1 cell aside" in said[2]
@@ -284,3 +287,18 @@ def test_many_images_are_not_all_set_beside_each_other(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "run", rows, manifest=manifest_of(labels, labels)))
     assert [(found.baseline, found.candidate) for found in page.comparisons] == [("cpu@0", "cpu@7"), ("cpu@6", "cpu@7")]
     assert len(page.differences) == 7
+
+
+def test_what_fails_in_both_images_is_said_to(tmp_path: Path) -> None:
+    rows = [failed(image=image, launch=launch, status=Status.FAIL_ACCURACY) for launch, image in enumerate((OLD, NEW))]
+    page = page_of(write_run(tmp_path / "run", rows, manifest=manifest_of([OLD, NEW], IN_TURNS)))
+    (comparison,) = page.comparisons
+    assert [row.kind for row in forest(page, comparison).rows] == ["neither"]
+    assert KINDS["neither"] == "both fail"
+
+
+def test_one_core_is_one(tmp_path: Path) -> None:
+    manifest = manifest_of([OLD], [OLD])
+    manifest["starts"][0]["machine"] = {"cpu": "AMD EPYC", "cores": 1}
+    page = page_of(write_run(tmp_path / "run", [row(image=OLD)], manifest=manifest))
+    assert [machine.text for machine in page.machines] == ["AMD EPYC, 1 core"]

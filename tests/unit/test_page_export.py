@@ -8,7 +8,10 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from matrix.errors import INCOMPLETE, SelectionError
+from reports.__main__ import main
 from reports.page.export import MARKDOWN_ROWS, as_csv, as_json, as_markdown, as_png, export
 from reports.page.tables import Table, tables
 from tests.benchmarks.page_data import Shape
@@ -92,3 +95,37 @@ def test_all_of_it_is_written(tmp_path: Path) -> None:
     written = export(page, tmp_path / "out" / "deep", {"forest": SVG})
     assert {path.name for path in written} >= {"matrix.csv", "totals.csv", "page.json", "page.md", "forest.svg", "forest.png"}
     assert all(path.stat().st_size for path in written)
+
+
+def test_a_batch_size_that_only_rows_say_is_in_the_matrix(tmp_path: Path) -> None:
+    rows = [row("micro/a", batch_size=16), row("micro/a", launch=1, batch_size=16)]
+    rows += [row("micro/b", batch_size=16), row("micro/b", launch=1, batch_size=8), row("micro/c", batch_size=4, planned_batch_size=32)]
+    (made,) = (table for table in tables(page_of(write_run(tmp_path / "run", rows))) if table.name == "matrix")
+    found = {line[made.columns.index("workload")]: line[made.columns.index("batch_size")] for line in made.rows}
+    assert found == {"micro/a": 16, "micro/b": None, "micro/c": 32}
+
+
+def test_what_cannot_be_written_is_told_by_its_own_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, taken = write_run(tmp_path / "run", [row()]), tmp_path / "taken"
+    taken.touch()
+    assert main([str(run), "--export", str(taken)]) == INCOMPLETE
+    said = capsys.readouterr().err
+    assert "the export cannot be written" in said
+    assert "--export" in said
+    assert "--output" not in said
+    assert (run / "report.html").exists()
+
+
+def test_a_page_that_is_served_exports_nothing_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run", [row()])
+    assert main([str(run), "--serve", "0", "--export", str(tmp_path / "out")]) == SelectionError.exit_code
+    assert "--export without --serve" in capsys.readouterr().err
+
+
+def test_a_run_that_is_given_twice_counts_once(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [row()])
+    (tmp_path / "link").symlink_to(run)
+    page = page_of(run, tmp_path / "link", run)
+    assert [source.name for source in page.sources] == ["run"]
+    assert page.matrix.entries.launches.tolist() == [1]
+    assert [item.reason for item in page.quarantined] == ["given more than once: it counts once"] * 2

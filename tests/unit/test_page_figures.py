@@ -130,3 +130,34 @@ def test_a_suite_of_any_name_is_a_file_of_its_own(tmp_path: Path) -> None:
     names = [name for name in figures(page_of(write_run(tmp_path / "run", rows))) if name.startswith("pareto-")]
     assert len({name.lower() for name in names}) == len(suites) + 1
     assert all(re.fullmatch(r"[\w.-]{1,120}", name) for name in names)
+
+
+def test_names_that_are_cut_are_cut_where_they_are_the_same(tmp_path: Path) -> None:
+    """What all cells end with is said above them, once."""
+    shapes = "large-and-long-shapes-of-which-there-is-much-to-be-said"
+    names = [f"a-suite-with-a-long-name/workload-{number}-of-many" for number in range(3)]
+    images = ["old", "new"]
+    rows = [
+        row(name, image=image, launch=launch, shapes=shapes, cell=f"{name} inductor cpu inference float32 {shapes}")
+        for name in names
+        for launch, image in enumerate(images)
+    ]
+    figure = xml.fromstring(figures(page_of(write_run(tmp_path / "run", rows)))["forest-0"])
+    texts = ["".join(text.itertext()) for text in figure.iter(f"{SVG}text")]
+    shown = [str(text.tail or text.text) for text in figure.iter(f"{SVG}text") if text.get("class") == "ink"]
+    assert any(f"All are inductor cpu inference float32 {shapes}" in text for text in texts)
+    for name in names:
+        assert any(name in text for text in [*shown, *texts]), name
+
+
+def test_labels_of_points_that_are_near_each_other_do_not_touch(tmp_path: Path) -> None:
+    rows = [row("micro/a", f"backend-{number}", compilation_latency=1.0 + number / 1e3, speedup=2.0) for number in range(4)]
+    rows += [row("micro/a", "slow", compilation_latency=9.0, speedup=0.5)]
+    figure = xml.fromstring(figures(page_of(write_run(tmp_path / "run", rows)))["pareto-host"])
+    texts = list(figure.iter(f"{SVG}text"))
+    heights = [float(str(text.get("y"))) for text in texts if text.get("class") == "ink" and "backend-" in "".join(text.itertext())]
+    assert len(heights) == 4
+    assert all(abs(one - other) >= 11 for place, one in enumerate(heights) for other in heights[:place])
+    said = ["".join(text.itertext()) for text in texts]
+    assert "1\u00d7" in said, "where eager is"
+    assert "speedup over eager, geometric mean" in said

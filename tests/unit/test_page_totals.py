@@ -58,6 +58,8 @@ def test_geomeans_are_those_of_pandas(made_up: Path, suite: str) -> None:
         assert found.backend_common == len(of_backend) > len(common)
         assert found.own_geomean == pytest.approx(np.exp(np.log(values.dropna()).mean()), rel=1e-9)
         assert (found.own, found.failed) == (values.notna().sum(), values.isna().sum())
+        assert found.geomean is not None
+        assert found.as_eager is not None
         log = np.log(common[image, backend])
         assert found.as_eager == pytest.approx(np.exp(log.sum() / (len(log) + values.isna().sum())), rel=1e-9)
         assert found.as_eager is not None

@@ -1,13 +1,14 @@
 // One cell: what is known of it at once, and its rows and samples when it is opened.
 import { again, compile, drawn, evidence, judged, machine, memory, of, panel, problems, results, table } from "./cell_parts.js";
 import { VARIANTS, ecdf, key, launches, offAxis, strip } from "./charts.js";
-import { columns, detail, entryAt, findColumn, findLine, lineCount, named, number, page, passed, status, unpack, warnings, workload } from "./data.js";
+import { columns, detail, entryAt, findColumn, findLine, named, number, page, passed, status, unpack, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { experiment } from "./experiments.js";
 import { sign, tint } from "./matrix_columns.js";
 import { counted, duration, known, ratio } from "./numbers.js";
 import { counting, median, open } from "./samples.js";
-import { address } from "./state.js";
+import { order } from "./matrix.js";
+import { address, leftAt, strange } from "./state.js";
 
 let latest = 0;
 
@@ -18,6 +19,7 @@ export async function show(options) {
   const entry = line === undefined || column < 0 ? -1 : entryAt(line, column);
   byId("cell-title").textContent = options.w ?? "Cell";
   byId("cell-detail").textContent = [options.d, options.c].filter(Boolean).join(" · ");
+  strange([...(options.w !== undefined && line === undefined ? [["cell", [options.w, options.d].filter(Boolean).join(" ")]] : []), ...(options.c !== undefined && column < 0 ? [["column", options.c]] : [])]);
   if (line === undefined) return place(nothing("This page has no such cell."));
   const about = siblings(line, column);
   if (entry < 0) return place(about, nothing("It was not planned in this image and backend."));
@@ -36,7 +38,7 @@ function place(...content) {
 }
 
 function nothing(text) {
-  return element("div", { class: "panel" }, element("p", { class: "empty" }, text, " ", element("a", { href: "#matrix" }, "Back to the matrix.")));
+  return element("div", { class: "panel" }, element("p", { class: "empty" }, text, " ", element("a", { href: leftAt("matrix") }, "Back to the matrix.")));
 }
 
 /** The same line in all columns, and the lines beside it. */
@@ -45,6 +47,7 @@ function siblings(line, chosen) {
     const entry = entryAt(line, index);
     if (entry < 0) return [];
     const ok = passed(entry);
+    const clock = known(number("device_speedup", entry)) ? "device" : "host";
     const times = number("device_speedup", entry) ?? number("speedup", entry);
     const seconds = number("device_seconds", entry) ?? number("host_seconds", entry);
     const [mark] = sign(status(entry));
@@ -54,13 +57,22 @@ function siblings(line, chosen) {
         { href: address("cell", named(line, index)), "aria-current": index === chosen ? "true" : null },
         element("span", {}, column.label),
         element("b", {}, ok && known(times) ? ratio(times) : `${mark} ${status(entry)}`),
+        ok && known(times) ? element("span", {}, `over eager, ${clock} time`) : "",
         ok && known(seconds) ? element("span", {}, duration(seconds)) : "",
         element("div", { class: `tint ${ok ? tint(times) : ""}` }),
       ),
     ];
   });
-  const step = (to, text) => (to < 0 || to >= lineCount ? "" : element("a", { class: "button", href: address("cell", named(to, Math.max(0, columns.findIndex((_, index) => (index === chosen || chosen < 0) && entryAt(to, index) >= 0) === -1 ? columns.findIndex((_, index) => entryAt(to, index) >= 0) : chosen))), "aria-label": `${text} line: ${workload(to)} ${detail(to)}` }, text));
-  return element("nav", { class: "siblings", "aria-label": "The same workload elsewhere" }, links, element("div", { class: "beside" }, step(line - 1, "Previous"), step(line + 1, "Next")));
+  // As the matrix has them: sorted and filtered, where it was looked at.
+  const lines = order();
+  const here = lines.indexOf(line);
+  const step = (by, text) => {
+    const to = here < 0 ? undefined : lines[here + by];
+    if (to === undefined) return "";
+    const other = chosen >= 0 && entryAt(to, chosen) >= 0 ? chosen : columns.findIndex((_, index) => entryAt(to, index) >= 0);
+    return element("a", { class: "button", href: address("cell", named(to, Math.max(0, other))), "aria-label": `${text} line: ${workload(to)} ${detail(to)}` }, text);
+  };
+  return element("nav", { class: "siblings", "aria-label": "The same workload elsewhere" }, links, element("div", { class: "beside" }, step(-1, "Previous"), step(1, "Next")));
 }
 
 function panels(entry, { rows, series, replay, compared }, cells) {

@@ -1,6 +1,6 @@
 // The panels of a cell. Each is made of what its rows say, and is left out where they say nothing.
 import { element } from "./dom.js";
-import { stacked } from "./charts.js";
+import { partsKey, stacked } from "./charts.js";
 import { command } from "./copy.js";
 import { tools } from "./figures.js";
 import { change, count, counted, duration, error, joules, known, ratio, share, size } from "./numbers.js";
@@ -55,7 +55,7 @@ export function wide(title, content) {
 export function facts(items) {
   const known = items.filter(([, value]) => value);
   if (!known.length) return null;
-  return element("dl", { class: "facts" }, known.map(([name, value, small]) => element("div", {}, element("dt", {}, name), element("dd", {}, value, small ? element("small", {}, small) : ""))));
+  return element("dl", { class: "facts" }, known.map(([name, value, small, title]) => element("div", { title }, element("dt", {}, name), element("dd", {}, value, small ? element("small", {}, small) : ""))));
 }
 
 /** Median over the rows of a column; null where none says. */
@@ -119,7 +119,7 @@ export function compile(rows) {
     ["loading it", duration(of(rows, "load_seconds"))],
   ]);
   if (!bars.length && !about) return null;
-  return panel("Compiling", "From empty caches, and from those that the first process left.", bars.length ? drawn("compiling", stacked(bars, duration)) : "", about);
+  return panel("Compiling", "From empty caches, and from those that the first process left.", bars.length ? [drawn("compiling", stacked(bars, duration)), partsKey(bars, duration)] : "", about);
 }
 
 function watts(value) {
@@ -151,7 +151,7 @@ export function memory(rows) {
     ["eager's over its own", ratio(of(rows, "compression_ratio"))],
   ]);
   if (!bars.length && !about) return null;
-  return panel("Memory", "What is held, and the peak of one warm call beyond it.", bars.length && bars.some((bar) => bar[2][0][1] + bar[2][1][1] > 0) ? drawn("memory", stacked(bars, size)) : "", about);
+  return panel("Memory", "What is held, and the peak of one warm call beyond it.", bars.length && bars.some((bar) => bar[2][0][1] + bar[2][1][1] > 0) ? [drawn("memory", stacked(bars, size)), partsKey(bars, size)] : "", about);
 }
 
 export function machine(rows) {
@@ -163,12 +163,12 @@ export function machine(rows) {
     ["GPU's clock", mhz("sm_clock_mhz"), mhz("memory_clock_mhz") ? `memory ${mhz("memory_clock_mhz")}` : ""],
     ["temperature", known(of(rows, "temperature_celsius")) ? `${Math.round(of(rows, "temperature_celsius"))}\u202f°C` : ""],
     ["held back by", texts(rows, "throttle_reasons").join(", ")],
-    ["waiting for a processor", share(of(rows, "cpu_waiting"))],
-    ["anything on the machine waiting", share(of(rows, "cpu_pressure"))],
-    ["stolen", share(of(rows, "cpu_steal"))],
-    ["by a quota", share(of(rows, "cpu_throttled"))],
-    ["other processes", share(of(rows, "cpu_others"))],
-    ["load", known(of(rows, "load")) ? of(rows, "load").toFixed(2) : ""],
+    ["its threads waited", share(of(rows, "cpu_waiting")), "", "Share of the time in which a thread of this cell was ready and had no processor"],
+    ["something waited", share(of(rows, "cpu_pressure")), "", "Share of the time in which anything on this machine was ready and had no processor: the kernel's pressure"],
+    ["taken by other machines", share(of(rows, "cpu_steal")), "", "Share of the processors that the hypervisor gave to other virtual machines: steal"],
+    ["held back by a quota", share(of(rows, "cpu_throttled")), "", "Share of the time in which the container was over its limit of processor time"],
+    ["used by other processes", share(of(rows, "cpu_others")), "", "Share of the processors that other processes of this machine used"],
+    ["load of the machine", known(of(rows, "load")) ? of(rows, "load").toFixed(2) : ""],
     ["threads", count(of(rows, "threads"))],
   ]);
   return made && panel("Energy and machine", "While its samples were taken.", made);
@@ -177,7 +177,7 @@ export function machine(rows) {
 export function problems(rows, warnings) {
   const failed = rows.filter((row) => row.status !== "pass");
   const content = [];
-  for (const reason of texts(failed, "reason")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, failed.find((row) => row.reason === reason).status), " ", reason));
+  for (const [first, ...others] of alike(failed)) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, first.status), ` ${count(others.length + 1)} of ${counted(rows.length, "launch", "launches")}${first.reason ? `: ${first.reason}` : ""}`));
   for (const reason of texts(rows, "void")) content.push(element("p", { class: "reason" }, element("span", { class: "mark void" }, "void"), ` The gate set ${counted(rows.filter((row) => row.void === reason).length, "launch", "launches")} aside: ${reason}`));
   for (const reason of texts(rows, "export_error")) content.push(element("p", { class: "reason" }, element("span", { class: "mark failed" }, "export"), " ", reason));
   for (const compared of texts(rows, "outputs_compared").filter((text) => text !== "same")) content.push(element("p", { class: "reason" }, element("span", { class: "mark warned" }, "outputs"), " ", compared));
@@ -187,6 +187,16 @@ export function problems(rows, warnings) {
   for (const reason of texts(rows.filter((row) => row.status === "pass"), "reason")) content.push(element("p", { class: "reason soft" }, reason));
   for (const tail of texts(failed, "log_tail").slice(0, 3)) content.push(element("h3", {}, "End of the log"), element("pre", { class: "log", tabindex: "0" }, tail));
   return content.length ? panel(failed.length ? "What went wrong" : "Warnings", "", content) : null;
+}
+
+/** Rows by what became of them and why: two statuses may have one reason, and a status may have none. */
+function alike(rows) {
+  const found = new Map();
+  for (const row of rows) {
+    const key = JSON.stringify([row.status, row.reason ?? ""]);
+    found.set(key, [...(found.get(key) ?? []), row]);
+  }
+  return [...found.values()];
 }
 
 export function judged(compared, comparisons) {
@@ -233,7 +243,7 @@ function pretty(text) {
 }
 
 const COLUMNS = [
-  ["launch", (row) => count(row.launch)],
+  ["launch", (row) => count(row.launch + 1)],
   ["status", (row) => element("span", { class: `mark ${row.void ? "void" : row.status === "pass" ? "pass" : "failed"}` }, row.void ? "void" : row.status)],
   ["device time", (row) => duration(row.backend_device_seconds)],
   ["host time", (row) => duration(row.backend_latency_seconds)],

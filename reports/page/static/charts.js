@@ -53,7 +53,7 @@ export function strip(series, oneIn) {
     const start = LEFT + index * slot;
     if (index) parts.push(drawing("path", { class: "between grid", d: `M${start.toFixed(1)} 10V${bottom}` }));
     if (launches.length <= 24 || index % Math.ceil(launches.length / 24) === 0)
-      parts.push(drawing("text", { x: (start + slot / 2).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, String(launch)));
+      parts.push(drawing("text", { x: (start + slot / 2).toFixed(1), y: bottom + 16, "text-anchor": "middle" }, String(launch + 1)));
     for (const one of series.filter((one) => one.launch === launch)) parts.push(column(one, start + slot * (one.variant === "backend" ? 0.53 : 0.07), slot * 0.4, time, dot, oneIn));
   });
   parts.push(drawing("text", { x: LEFT + (room() - LEFT) / 2, y: height - 2, "text-anchor": "middle" }, "launch"));
@@ -124,7 +124,7 @@ export function launches(points, middle) {
   const parts = [across(scale, 0, bottom, "ratio", 6), drawing("path", { class: "one", d: `M${scale.place(middle).toFixed(1)} 0V${bottom}` })];
   points.forEach((point, index) => {
     const y = index * step + 12;
-    parts.push(drawing("text", { x: 8, y: y + 4 }, String(point.launch)));
+    parts.push(drawing("text", { x: 8, y: y + 4 }, String(point.launch + 1)));
     if (point.value === null || point.value === undefined) {
       parts.push(drawing("text", { x: LEFT, y: y + 4, class: "ink" }, point.status));
       return;
@@ -161,7 +161,20 @@ export function stacked(rows, format) {
   return figure("parts", height, rows.map(([name, total]) => `${name} ${total}`).join(", "), parts);
 }
 
+/** What the parts of `stacked` are, each once: a small one has no room for its name. */
+export function partsKey(rows, format) {
+  const pieces = rows.flatMap(([, , parts]) => parts);
+  const labels = [...new Set(pieces.map(([label]) => label))];
+  const said = labels.map((label) => pieces.filter(([other]) => other === label));
+  return element("ul", { class: "legend parts" }, said.map(([[label, value, shade], ...others]) => element("li", { class: shade }, swatch(), others.length ? label : `${label} ${format(value)}`)));
+}
+
+/** A sample of a line's or an area's colour, that is saved with a figure. */
+function swatch() {
+  return drawing("svg", { class: "swatch", viewBox: "0 0 20 10", "aria-hidden": "true" }, drawing("rect", { x: 1, y: 1, width: 18, height: 8, rx: 2 }));
+}
+
 export function key(...variants) {
   const names = { eager: "eager", graphs: "graphs alone", backend: "backend", marked: "× taken under throttling or contention" };
-  return element("ul", { class: "legend" }, variants.map((variant) => element("li", { class: variant }, variant === "marked" ? "" : element("span", { class: "key " + variant, "aria-hidden": true }), names[variant])));
+  return element("ul", { class: "legend" }, variants.map((variant) => element("li", { class: variant }, variant === "marked" ? "" : drawing("svg", { class: "key-line", viewBox: "0 0 24 10", "aria-hidden": "true" }, drawing("path", { d: "M1 5H23" })), names[variant])));
 }

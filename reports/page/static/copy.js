@@ -1,6 +1,8 @@
 // Buttons that copy the command beside them.
 import { byId, element } from "./dom.js";
 
+const waiting = new WeakMap();
+
 export function start() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-copy]");
@@ -13,9 +15,11 @@ async function copy(button) {
   const done = await written(code.textContent);
   if (!done) getSelection().selectAllChildren(code);
   say(done ? "Copied" : "Selected: copy it with the keyboard");
-  const before = button.textContent;
+  // Pressed again before it has its own text back: that is no "Copied".
+  button.dataset.label ??= button.textContent;
   button.textContent = done ? "Copied" : "Selected";
-  setTimeout(() => (button.textContent = before), 1500);
+  clearTimeout(waiting.get(button));
+  waiting.set(button, setTimeout(() => (button.textContent = button.dataset.label), 1500));
 }
 
 async function written(text) {

@@ -4,7 +4,7 @@ import { byId, element } from "./dom.js";
 import { chartOf } from "./history_chart.js";
 import { stepSaid, stepWord } from "./history_marks.js";
 import { counted, duration } from "./numbers.js";
-import { replace } from "./state.js";
+import { replace, strange } from "./state.js";
 
 const LISTED = 400;
 
@@ -18,6 +18,7 @@ export async function show(options) {
   if (!series) await start();
   if (!series.line.length) return;
   const wanted = options.w === undefined ? undefined : findLine(options.w, options.d);
+  if (options.w !== undefined && wanted === undefined) strange([["cell", [options.w, options.d].filter(Boolean).join(" ")]]);
   line = wanted ?? line ?? (page.steps.length ? series.line[page.steps[0].series] : series.line[0]);
   list(byId("history-q").value);
   byId("history-line").value = String(line);
@@ -83,7 +84,7 @@ export function draw() {
   const used = page.points.map((_, point) => point).filter((point) => places.some((place) => series.seconds[place][point] !== null));
   const steps = page.steps.filter((step) => places.includes(step.series));
   const { common, names } = labels(places);
-  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${counted(used.length, "point")}, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series over its own first point." : ""}`;
+  byId("history-about").textContent = `${workload(line)} ${detail(line)}: ${places.length} series${common ? ` of ${common}` : ""} over ${counted(used.length, "point")}, ${steps.length === 0 ? "no step" : steps.length === 1 ? "one step" : `${steps.length} steps`}.${places.length > 1 ? " Each series is its time over its own first point: +15\u202f% is slower." : ""}`;
   plot(places, names, used, steps);
   numbers(places, names, used, steps);
 }

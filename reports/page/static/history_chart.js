@@ -1,14 +1,16 @@
 // The chart of the history: lines with their intervals, runs named below, steps marked. Drawn for the width that there is.
-import { element } from "./dom.js";
+import { colour } from "./figures.js";
 import { drawMarks } from "./history_marks.js";
-import { digits, duration, durations, ratio } from "./numbers.js";
+import { shortNames } from "./names.js";
+import { changes, digits, duration, durations } from "./numbers.js";
 
 const COLOURS = ["--line1", "--line2", "--line3", "--line4", "--line5", "--line6"];
 const SHAPES = [[], [6, 4], [2, 3]];
 const HEIGHT = 340;
 const LEFT = 70;
 const FONT = 11;
-const LABEL = { most: 132, gap: 14 };
+const WIDE = 500;
+const LABEL = { most: 132, gap: 14, height: 18 };
 /** Share of the reach of the values: room above and below, and for each label of a step that may be stacked there. */
 const ROOM = { always: 0.08, label: 0.06, labels: 5 };
 
@@ -18,7 +20,8 @@ const ROOM = { always: 0.08, label: 0.06, labels: 5 };
  */
 export function chartOf(holder, { lines, points, steps, relative }) {
   const width = holder.clientWidth || 800;
-  const text = names(points, width - LEFT, steps);
+  const named = width >= WIDE;
+  const text = names(points, width - LEFT - (named ? LABEL.height : 0), steps);
   const scaled = (line, values) => values.map((value) => (value === null ? null : value / line.base));
   const data = [points.map((_, index) => index)];
   const series = [{ label: "run", value: (_, index) => (index === null ? "" : points[Math.round(index)].heading) }];
@@ -36,10 +39,12 @@ export function chartOf(holder, { lines, points, steps, relative }) {
     bands.push({ series: [first + 1, first + 2], fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.13)") });
   });
   const place = (self, line, point) => ({ x: self.valToPos(point, "x"), y: self.valToPos(line.seconds[point] / line.base, "y") });
+  // Steps of two lines at one run hang on one another: their labels say whose they are.
+  const isShared = (step) => steps.some((other) => other !== step && other.point === step.point);
   const mark = (self) =>
     overlay(
       self,
-      steps.map((step) => ({ ...place(self, lines[step.line], step.point), ratio: step.ratio, colour: strokes[step.line] })),
+      steps.map((step) => ({ ...place(self, lines[step.line], step.point), ratio: step.ratio, colour: strokes[step.line], name: isShared(step) ? lines[step.line].label : "" })),
       lines.map((line) => line.seconds.map((value, point) => (value === null ? null : place(self, line, point)))),
     );
   return new uPlot(
@@ -52,7 +57,7 @@ export function chartOf(holder, { lines, points, steps, relative }) {
       legend: { live: true, markers: { width: 2 } },
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { range: (_, low, high) => reach(low, high, steps) } },
-      axes: axes(text, points, relative),
+      axes: axes(text, points, relative, named),
       hooks: { draw: [mark], ready: [hideBounds, (self) => rest(self, points.length - 1)], setLegend: [(self) => rest(self, points.length - 1)] },
     },
     data,
@@ -60,12 +65,19 @@ export function chartOf(holder, { lines, points, steps, relative }) {
   );
 }
 
-function axes(text, points, relative) {
+/** named: whether there is room for what the axis of time is of. */
+function axes(text, points, relative, named) {
   const [stroke, grid] = [colour("--soft"), { stroke: colour("--line"), width: 1 }];
   const common = { stroke, grid, ticks: { show: false }, font: text.font };
   return [
     { ...common, size: 48, splits: () => points.map((_, index) => index), values: () => text.values },
-    { ...common, size: LEFT, values: (_, splits, axis, space, step) => (relative ? splits.map((split) => ratio(split, digits(step))) : durations(splits, step)) },
+    {
+      ...common,
+      size: LEFT,
+      ...(named && { label: relative ? "time over its first point" : "time of a call", labelSize: LABEL.height }),
+      labelFont: text.font,
+      values: (_, splits, axis, space, step) => (relative ? changes(splits, digits(step)) : durations(splits, step)),
+    },
   ];
 }
 
@@ -105,34 +117,6 @@ export function apart(count, distance, wanted) {
   return new Set(kept);
 }
 
-/** Names that fit: where one is too long, all without what they begin with in common. */
-export function shortNames(names, width, measure) {
-  if (names.every((name) => measure(name) <= width)) return names;
-  const [first] = names;
-  let same = 0;
-  while (same < first.length && names.every((name) => name[same] === first[same])) same++;
-  // Whole parts: a repository, a name; not half of a version.
-  const begin = same < first.length ? Math.max(...["/", ":", "@"].map((mark) => first.lastIndexOf(mark, same - 1))) + 1 : 0;
-  return names.map((name) => shortened(name.slice(begin), width, measure));
-}
-
-/** A name without its middle. */
-function shortened(text, width, measure) {
-  if (measure(text) <= width) return text;
-  let [begin, end] = [0, text.length];
-  while (begin < end) {
-    const kept = Math.ceil((begin + end) / 2);
-    if (measure(cut(text, kept)) <= width) begin = kept;
-    else end = kept - 1;
-  }
-  return cut(text, begin);
-}
-
-function cut(text, kept) {
-  const first = Math.ceil(kept / 2);
-  return `${text.slice(0, first)}…${text.slice(text.length - (kept - first))}`;
-}
-
 function overlay(self, marks, lines) {
   self.over.querySelector(".step-marks")?.remove();
   const { layer, settle } = drawMarks(marks, lines, self.over.clientWidth, self.over.clientHeight);
@@ -148,13 +132,4 @@ function hideBounds(self) {
 /** Where nobody points at a run, the legend has the last one's numbers. */
 function rest(self, last) {
   if (self.legend.idx === null || self.legend.idx === undefined) self.setLegend({ idx: last }, false);
-}
-
-function colour(name) {
-  const probe = element("span", { class: "unseen" });
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
 }

@@ -15,7 +15,11 @@ export function stepSaid(ratio) {
   return `${change(ratio)} ${stepWord(ratio)}`;
 }
 
-/** Marks with x, y, ratio and colour, the largest step first, as a drawing that lies over the lines: these by their points, in pixels, null for none. */
+function labelOf({ ratio }, name) {
+  return `${ratio > 1 ? "▲" : "▼"} ${name ? `${name}: ` : ""}${stepSaid(ratio)}`;
+}
+
+/** Marks with x, y, ratio, colour and name (empty where that needs no saying), the largest step first, as a drawing that lies over the lines: these by their points, in pixels, null for none. */
 export function drawMarks(marks, lines, width, height) {
   const layer = drawing("svg", { class: "step-marks", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const taken = marks.map(({ x, y }) => ({ left: x - RING, right: x + RING, top: y - RING, bottom: y + RING }));
@@ -23,7 +27,7 @@ export function drawMarks(marks, lines, width, height) {
   for (const mark of marks) {
     const look = stepWord(mark.ratio);
     const ring = drawing("circle", { class: "step-ring", cx: mark.x.toFixed(1), cy: mark.y.toFixed(1), r: RING, stroke: mark.colour });
-    const label = drawing("text", { class: `step-text ${look}` }, `${mark.ratio > 1 ? "▲" : "▼"} ${stepSaid(mark.ratio)}`);
+    const label = drawing("text", { class: `step-text ${look}` }, labelOf(mark, mark.name));
     layer.append(ring, label);
     texts.push({ mark, label });
   }
@@ -42,6 +46,8 @@ function level(points) {
 }
 
 function settle(mark, label, taken, levels, width, height) {
+  // A chart that has no room for a name has the line's colour on the ring.
+  if (label.getComputedTextLength() > width) label.textContent = labelOf(mark, "");
   const length = label.getComputedTextLength();
   // Beside the lines where there is room for it, else on them.
   const box = freePlace(mark, length, [...taken, ...levels], width, height) ?? freePlace(mark, length, taken, width, height);

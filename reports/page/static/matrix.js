@@ -1,16 +1,17 @@
 // The matrix: a big table, and filters that are in the address.
-import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, heads, images, lineCount, page, status, warnings, workload } from "./data.js";
+import { axis, choices, columnBackend, columns, common, detail, entries, entryAt, findColumn, findLine, heads, images, lineCount, page, status, warnings, workload } from "./data.js";
 import { byId, element } from "./dom.js";
 import { EAGER, better, definitions, isNarrow, metrics } from "./matrix_columns.js";
 import { explain } from "./matrix_legend.js";
 import { start as startPrinting } from "./matrix_print.js";
 import { count, counted, known } from "./numbers.js";
-import { replace } from "./state.js";
+import { replace, strange } from "./state.js";
 
 const LINE_FILTERS = ["suite", "mode", "precision", "shapes", "device"];
 const COLUMN_FILTERS = ["backend", "image"];
 const ENTRY_FILTERS = ["status", "warning"];
 const ANY_FAILURE = "not pass";
+const WORKLOAD = "workload";
 /** On a narrow screen a line's name takes two lines of text. */
 const ROW_HEIGHT = isNarrow() ? 47 : 33;
 
@@ -22,6 +23,7 @@ let sorted;
 let left = null;
 let searched = null;
 let shown = Promise.resolve();
+let refocus = () => {};
 
 /** Show it as an address says; resolves when it is shown. */
 export function show(wanted) {
@@ -33,9 +35,43 @@ export function show(wanted) {
     if (field.value !== value) field.value = value;
     if (field.tagName === "SELECT") field.classList.toggle("chosen", field.value !== (field.dataset.first ?? ""));
   }
+  strange(unknown());
   // One after the other: the library builds its table in a later turn, and may be asked for nothing and not be destroyed before.
   shown = shown.then(update, update);
   return shown;
+}
+
+/** What the address says and this page does not have. */
+function unknown() {
+  const selects = [...byId("filters").elements].filter((field) => field.tagName === "SELECT");
+  const found = Object.entries(wantedOf(options)).filter(([name, value]) => ![...(selects.find((field) => field.name === name)?.options ?? [])].some((one) => one.value === value));
+  return options.sort && !sorters([...columns.keys()]).length ? [...found, ["sort", options.sort]] : found;
+}
+
+/** Without search and order, which may be anything. */
+function wantedOf({ q: _q, sort: _sort, ...others }) {
+  return others;
+}
+
+/** Lines in the order of the table, those that are left; all, in the page's order, where it was not shown yet. */
+export function order() {
+  return table && started ? table.getData("active").map((row) => row.line) : Array.from({ length: lineCount }, (_, line) => line);
+}
+
+/** Move the keyboard to a cell, by its address; whether it is there. */
+export async function focus({ w, d, c }) {
+  const [line, column] = [findLine(w, d), findColumn(c)];
+  await shown;
+  const row = line === undefined ? null : table.getRows("active").find((one) => one.getData().line === line);
+  if (!row) return false;
+  await table.scrollToRow(row, "nearest", false);
+  const find = () => row.getElement().querySelector(`[tabulator-field="c${column}"] a.entry`);
+  const link = find();
+  link?.focus();
+  // The library draws its rows anew when it sees that it is shown again, and whoever was in them is nowhere.
+  refocus = () => document.activeElement === document.body && find()?.focus();
+  for (const event of ["keydown", "pointerdown", "hashchange"]) addEventListener(event, () => (refocus = () => {}), { once: true, capture: true });
+  return Boolean(link);
 }
 
 function metric() {
@@ -124,6 +160,7 @@ function build() {
       sorted = sortOf(table.getSorters());
       table.on("dataSorted", follow);
       table.on("renderComplete", repairEmpty);
+      table.on("renderComplete", () => refocus());
       repair();
       resolve();
     }),
@@ -141,13 +178,17 @@ function follow(sorters) {
 }
 
 function sortOf(sorters) {
-  return sorters.length ? `${sorters[0].field} ${sorters[0].dir}` : undefined;
+  if (!sorters.length) return undefined;
+  const [{ field, dir }] = sorters;
+  return `${field === "name" ? WORKLOAD : columns[Number(field.slice(1))].label} ${dir}`;
 }
 
 /** What an address says of the order, where it is an order of what is shown. */
 function sorters(chosen) {
-  const [column, dir] = (options.sort ?? "").split(" ");
-  return (column === "name" || chosen.some((one) => column === `c${one}`)) && ["asc", "desc"].includes(dir) ? [{ column, dir }] : [];
+  const [, label, dir] = /^(.*) (asc|desc)$/s.exec(options.sort ?? "") ?? [];
+  if (label === WORKLOAD) return [{ column: "name", dir }];
+  const column = chosen.find((one) => columns[one].label === label);
+  return column === undefined ? [] : [{ column: `c${column}`, dir }];
 }
 
 /** The library's roles where they are none, or not allowed there. */

@@ -1,6 +1,7 @@
 // What a cell of the matrix shows: a number, what it is beside, a colour for how much better or worse, a sign for its status.
 import { VOID, brief, columns, detail, entries, entryAt, heads, images, lineCount, named, neverPays, number, page, passed, status, warnings, workload } from "./data.js";
 import { element } from "./dom.js";
+import { cut } from "./names.js";
 import { byUnit, known, ratio } from "./numbers.js";
 import { address } from "./state.js";
 
@@ -107,12 +108,6 @@ export function isNarrow() {
 // Characters of two lines.
 const MOST_OF_A_NAME = 42;
 
-/** Cut in its middle: what tells names apart is at their ends. */
-function cut(name) {
-  const half = MOST_OF_A_NAME / 2;
-  return name.length > MOST_OF_A_NAME ? `${name.slice(0, half)}…${name.slice(1 - half)}` : name;
-}
-
 /** A head that is no other's: groups of images go out of sight when a wide table is scrolled. */
 function head(column) {
   const { label, image } = columns[column];
@@ -156,7 +151,7 @@ export function definitions(metric, over, chosen) {
       sorter: (a, b, first, second) => first.getData().line - second.getData().line || 0,
       formatter: (cell) => {
         const { line } = cell.getRow().getData();
-        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, narrow ? cut(workload(line)) : workload(line)), " ", element("span", {}, brief(line)));
+        return element("span", { class: "line-name", title: `${workload(line)} ${detail(line)}` }, element("b", {}, narrow && workload(line).length > MOST_OF_A_NAME ? cut(workload(line), MOST_OF_A_NAME) : workload(line)), " ", element("span", {}, brief(line)));
       },
     },
     ...groups,

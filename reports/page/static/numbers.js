@@ -33,6 +33,14 @@ export function duration(value) {
   return minutes < 120 ? `${minutes}${THIN}min` : `${Math.floor(minutes / 60)}${THIN}h${THIN}${String(minutes % 60).padStart(2, "0")}${THIN}min`;
 }
 
+/** Of an axis of ratios whose numbers are a step apart (the digits of the step), as signed shares. */
+export function changes(values, places) {
+  return values.map((value) => {
+    const text = Math.abs(100 * (value - 1)).toFixed(Math.max(0, places - 2));
+    return `${Number(text) === 0 ? "" : value > 1 ? "+" : MINUS}${text}${THIN}%`;
+  });
+}
+
 /** How many digits behind the point tell numbers apart that are steps of an axis. */
 export function digits(step) {
   let found = 0;
