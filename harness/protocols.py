@@ -82,6 +82,9 @@ class Subject:
     """Of training: ``sgd`` or ``adam``."""
     loss: Callable[[Outputs], torch.Tensor] | None = None
     """Scalar loss of the outputs; None: their sum, weighted (see ``experiments.steps``)."""
+    loss_scale: float | None = None
+    """Of training in float16 autocast (see ``experiments.loss_scale``);
+    None: none has been sought, and gradients may be zero."""
 
 
 class Workload(Protocol):

@@ -110,6 +110,8 @@ class Warn(str, Enum):
     """A second process could not use the first one's compile caches, or its result differs; the reason says why."""
     NO_FP64_REFERENCE = "no_fp64_reference"
     """The workload does not run in float64, or draws other random numbers there: the result was compared with eager alone."""
+    EAGER_INEXACT = "eager_inexact"
+    """A gradient of eager's own is far from float64 (``eager_error``): there, hardly anything is wrong enough to be found."""
     RECOMPILED = "recompiled"
     """The backend compiled again after the result was checked."""
     LAUNCH_DIED = "launch_died"
@@ -384,6 +386,8 @@ class Row:
     """Of a call, by the profiler: finding the compiled code by its guards."""
     tolerance: float | None = None
     """Absolute and relative, of an element; 1 - cosine similarity where ``compared_by`` says so."""
+    loss_scale: float | None = None
+    """What the loss was multiplied by, and gradients divided by: in training with float16 autocast."""
     compared_by: str = ""
     """How the backend's results were compared with eager's: ``elements``, ``cosine`` (direction), or ``form`` (shapes and types alone)."""
     minified: str = ""

@@ -26,10 +26,11 @@ from harness import caches
 from harness.backends.inductor import Inductor
 from harness.catalog import PRECOMPILED_METHODS
 from harness.cell import Cell
-from harness.experiments.checking import copy_of, step_of
+from harness.experiments.checking import step_of
 from harness.experiments.steps import autocast, surroundings
 from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Unsupported
 from harness.records import Warn
+from harness.workloads.subjects import copy_of
 
 FILE, PREFIX = "precompiled.bin", "precompiled-"
 

@@ -19,7 +19,7 @@ from torch._dynamo.utils import clear_compilation_metrics, counters
 
 from harness.backends.making import backend_of
 from harness.choice import parse_choice
-from harness.experiments.checking import Checked, check, copy_of, report_subject, share_tensors, step_of
+from harness.experiments.checking import Checked, check, report_subject, share_tensors, step_of
 from harness.experiments.steps import surroundings
 from harness.experiments.taking import take
 from harness.experiments.timing import EAGER
@@ -29,6 +29,7 @@ from harness.measure.interval import Interval
 from harness.measure.sampling import Measurement
 from harness.protocols import Backend, Bench, Call, Report, Unsupported
 from harness.records import Status, Taken, Warn, one_line
+from harness.workloads.subjects import copy_of
 
 MOST_COMPILED = 64
 """Versions of one function that dynamo may keep: each backend compiles the same one."""

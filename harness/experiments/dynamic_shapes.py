@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 
 from harness import numerics
 from harness.backends.dynamo import Dynamo
-from harness.experiments.checking import Checked, Kept, check, copy_of, reference_of, report_subject, seeded, step_of, tolerance_of
+from harness.experiments.checking import Checked, Kept, check, reference_of, report_subject, seeded, step_of, tolerance_of
 from harness.experiments.compiling import compiled_by
 from harness.experiments.sizes import at_batch_size, is_batch, sizes_of
 from harness.experiments.steps import Step, surroundings
@@ -31,6 +31,7 @@ from harness.measure.interval import Interval
 from harness.measure.sampling import Measurement
 from harness.protocols import Backend, Bench, Evidence, Outputs, Subject, Unsupported
 from harness.records import Status, Warn
+from harness.workloads.subjects import copy_of
 
 WHOLE, UNBACKED = "whole", "unbacked"
 """Dimensions that are symbols: all of all inputs; or, as by default, the first of inputs that are as long as the batch, here without a value that dynamo

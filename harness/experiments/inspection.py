@@ -19,13 +19,14 @@ import torch
 import torch._dynamo
 from torch._dynamo.utils import compile_times, counters
 
-from harness.experiments.checking import Checked, check, copy_of, report_subject, step_of
+from harness.experiments.checking import Checked, check, report_subject, step_of
 from harness.experiments.sparing import spared
 from harness.experiments.steps import autocast, surroundings
 from harness.files import write_table
 from harness.measure.operators import DispatchCount
 from harness.protocols import Bench, Call, Outputs
 from harness.records import Status
+from harness.workloads.subjects import copy_of
 
 ROWS_OF_PROFILE = 40
 PROFILED_CALLS = 3

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 import torch._dynamo
 
-from harness.experiments.checking import copy_of, step_of
+from harness.experiments.checking import step_of
 from harness.protocols import Bench, Subject
+from harness.workloads.subjects import copy_of
 
 WRONG = 4
 """Of ``repro_level``: check what graphs compute."""

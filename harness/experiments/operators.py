@@ -14,12 +14,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
-from harness.experiments.checking import copy_of, report_subject, step_of
+from harness.experiments.checking import report_subject, step_of
 from harness.experiments.steps import surroundings
 from harness.measure.operator_inputs import OperatorRecorder
 from harness.operator_file import Recording, write
 from harness.protocols import Bench, Subject
 from harness.records import Status
+from harness.workloads.subjects import copy_of
 
 FILE = "operators.jsonl.gz"
 

@@ -9,7 +9,6 @@ from harness.experiments.checking import (
     call_first,
     check,
     compare_calls,
-    copy_of,
     passed,
     reference_of,
     report_subject,
@@ -26,6 +25,7 @@ from harness.experiments.timing import BACKEND, EAGER, report_timing
 from harness.protocols import Backend, Bench, Report
 from harness.records import Status, Warn
 from harness.workloads.loading import load_subject
+from harness.workloads.subjects import copy_of
 
 
 class Performance:

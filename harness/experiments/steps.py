@@ -22,6 +22,8 @@ OPTIMIZERS: Mapping[str, Callable[[Iterable[torch.nn.Parameter], float], torch.o
 LEARNING_RATES = {"sgd": 1e-3, "adam": 1e-4}
 """Adam's first step moves every parameter by the rate, whatever its gradient: also those that are nothing but rounding."""
 
+NEVER = 2**31 - 1
+
 
 @dataclass(kw_only=True)
 class Step:
@@ -77,6 +79,11 @@ def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     return torch.autocast(device) if precision == "amp" else nullcontext()
 
 
+def scales_loss(mode: str, precision: str, device: str) -> bool:
+    """Whether training needs a scale: autocast's float16 has no number for small gradients."""
+    return mode == "training" and precision == "amp" and torch.get_autocast_dtype(device) == torch.float16
+
+
 def _inference(function: Callable[..., Outputs], subject: Subject, precision: str, device: str, whole: Callable[[Call], Call]) -> Step:
     inputs = subject.inputs
 
@@ -115,6 +122,9 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
     # The same work, to no effect.
     idle_optimizer = make_optimizer(parameters.values(), 0.0) if parameters else None
     loss_of = subject.loss or weighted_sum_of_outputs
+    scales = scales_loss("training", precision, device)
+    scale = (subject.loss_scale or 1.0) if scales else 1.0
+    backward = _ScaledBackward(scale, device) if scales else _backward
 
     def release() -> None:
         for tensor in (*parameters.values(), *differentiated):
@@ -125,9 +135,7 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
         with autocast(precision, device):
             outputs = function(*inputs)
             loss = loss_of(outputs)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if idle_optimizer is not None:
-            idle_optimizer.step()
+        backward(loss, idle_optimizer)
         # All of it: a compiler that sees the whole call leaves out what nobody keeps.
         return outputs, loss
 
@@ -141,7 +149,7 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
             "outputs": _detached(outputs),
             **own,
             "gradients": {name: _gradient(parameter) for name, parameter in parameters.items()},
-            "input gradients": [_gradient(tensor) for tensor in differentiated],
+            "input gradients": [_gradient(tensor).div_(scale) for tensor in differentiated],
         }
         if parameters:
             # Anew for every call: one that has taken steps before takes another one.
@@ -149,6 +157,34 @@ def _training(function: Callable[..., Outputs], subject: Subject, precision: str
         return {**found, "parameters": _detached(parameters), **_state(subject, inputs)}
 
     return Step(call=call, run=call, collect=collect, release=release)
+
+
+def _backward(loss: torch.Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
+    if optimizer is not None:
+        optimizer.step()
+
+
+class _ScaledBackward:
+    """The same of a loss that is scaled, with parameters' gradients as they are without: what ``GradScaler.step`` does but for waiting for
+    the device, and with a scale that stays.
+    """
+
+    def __init__(self, scale: float, device: str) -> None:
+        self._scaler = torch.amp.GradScaler(device, init_scale=scale, growth_interval=NEVER)
+        self._unscales: bool | None = None
+
+    def __call__(self, loss: torch.Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if optimizer is None:
+            return
+        if self._unscales is None:
+            # The scaler objects to an optimizer whose parameters have no gradients, all of them.
+            self._unscales = any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
+        if self._unscales:
+            self._scaler.unscale_(optimizer)
+            optimizer.step()
+            self._scaler.update()
 
 
 def _state(subject: Subject, inputs: Outputs) -> Results:

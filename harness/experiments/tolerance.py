@@ -17,12 +17,14 @@ import torch
 from torch.utils import _pytree as pytree
 
 from harness.cell import Cell, LaunchSpec
-from harness.experiments.checking import copy_of, reference_of, seeded, step_of
+from harness.experiments.checking import reference_of, seeded, step_of
+from harness.experiments.loss_scale import settled
 from harness.files import write_table
 from harness.measure.accuracy import root_mean_square
 from harness.protocols import Bench, Report, Results, Subject, Unsupported
 from harness.records import Status, one_line
 from harness.workloads.loading import load_subject
+from harness.workloads.subjects import copy_of
 
 PRECISIONS = ("float32", "bfloat16", "float16", "amp")
 MEASURED = ("outputs", "loss", "gradients", "input gradients")
@@ -49,7 +51,7 @@ class PrecisionErrors:
         cell, spec, subject, report = bench.cell, bench.spec, bench.subject, bench.report
         report.set(batch_size=subject.batch_size)
         report.phase("eager")
-        own = seeded(step_of(copy_of(subject), cell), spec.seed, cell.device)
+        own = seeded(step_of(settled(copy_of(subject), cell, spec.seed), cell), spec.seed, cell.device)
         report.phase("reference")
         exact = _exact(subject, cell, spec, report)
 
@@ -72,8 +74,9 @@ class PrecisionErrors:
 
 
 def _results(cell: Cell, spec: LaunchSpec, precision: str) -> Results:
-    subject = load_subject(cell, spec, precision=precision)
-    return seeded(step_of(subject, dataclasses.replace(cell, precision=precision)), spec.seed, cell.device)
+    other = dataclasses.replace(cell, precision=precision)
+    subject = settled(load_subject(cell, spec, precision=precision), other, spec.seed)
+    return seeded(step_of(subject, other), spec.seed, cell.device)
 
 
 def _exact(subject: Subject, cell: Cell, spec: LaunchSpec, report: Report) -> Results:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import Any
 
 import torch
@@ -10,6 +12,12 @@ from torch.utils import _pytree as pytree
 from harness.protocols import Subject, Unsupported
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+def copy_of(subject: Subject) -> Subject:
+    """A copy that shares no tensor: in-place work of one run must not reach the next."""
+    inputs = pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), subject.inputs)
+    return dataclasses.replace(subject, model=copy.deepcopy(subject.model), inputs=inputs)
 
 
 def cast_floating(tree: Any, dtype: torch.dtype) -> Any:

@@ -14,7 +14,6 @@ from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness import catalog
-from harness.experiments.checking import copy_of
 from harness.experiments.steps import make_step, results
 from harness.protocols import Subject, Unsupported
 from harness.workloads.llm import flexible, mixture
@@ -24,7 +23,7 @@ from harness.workloads.llm.models import DEEPSEEK_V2_LITE, GEMMA_2_9B, LLAMA_3_8
 from harness.workloads.llm.quantized import Int4Linear, Int8Linear
 from harness.workloads.llm.sampling import Sampling
 from harness.workloads.llm.workload import Part
-from harness.workloads.subjects import cast_floating
+from harness.workloads.subjects import cast_floating, copy_of
 from matrix.config import load_matrix
 from matrix.plan import PlannedImage, Selection, make_plan
 from tests.conftest import SOURCE

@@ -22,6 +22,7 @@ const WARNINGS = {
   costs_incomplete: "Memory, energy, copies or graph time could not be measured; the reason says why.",
   warm_compile_failed: "A second process could not use the first one's compile caches, or its result differs.",
   no_fp64_reference: "The workload does not run in float64, or draws other random numbers there: the result was compared with eager alone.",
+  eager_inexact: "A gradient of eager's own is far from float64: there, hardly anything is wrong enough to be found.",
   recompiled: "The backend compiled again after the result was checked.",
   graph_breaks: "Part of the workload ran outside of the compiled graphs.",
   outputs_differ: "They are beyond the tolerance from those that an earlier run has kept.",
