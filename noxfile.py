@@ -108,6 +108,11 @@ host_session(
     "reports.gate",
     "--end-with-parent",
 )
+host_session(
+    "accept",
+    "Take a run's statuses for what is expected of its image's version: -- [RUN] [--check] (the latest where absent)",
+    "reports.accept",
+)
 host_session("doctor", "Check this host: engine, builder, GPU, driver, permissions, disk, clocks, load", "matrix", "doctor")
 host_session(
     "gate-simulation",

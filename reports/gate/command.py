@@ -17,6 +17,7 @@ from matrix.ready import Ready, make_ready
 from matrix.resume import find_begun, ready_again, resumable, stated
 from matrix.runner import Settings
 from matrix.store import Run, create_run, new_name, open_run
+from reports.accepted import accepted_for
 from reports.gate.baseline_file import write_baseline
 from reports.gate.between import require_measured_now
 from reports.gate.bisecting import BISECT, Bisect, bisected, make_bisect
@@ -125,6 +126,7 @@ def _decide(
 ) -> int:
     """Measure, judge, find what did it where that is asked for, write and show."""
     cells = len({cell for setup in comparisons.setups for cell in setup.ids})
+    accepted = [accepted_for(ending.accepted, setup.candidate.label, setup.baseline.label) for setup in comparisons.setups]
     print(f"run {run.directory}: {plain(comparisons.title)}, {counted(cells, 'cell')}, seed {comparisons.seed}")
     with stated(run) as is_done, resumable(run):
         settings = Settings(matrix=matrix, seed=comparisons.seed)
@@ -135,13 +137,13 @@ def _decide(
     manifest = run.manifest()
     today = datetime.datetime.now().astimezone().date()
     reports = []
-    for setup, progress in zip(comparisons.setups, measured.progress, strict=True):
+    for setup, progress, agreed in zip(comparisons.setups, measured.progress, accepted, strict=True):
         caps = comparisons.caps(setup, manifest)
         reports.append(
             compose(
                 setup,
                 progress,
-                judge(setup, progress, expected, today, caps),
+                judge(setup, progress, expected, today, caps, agreed),
                 manifest,
                 str(run.directory),
                 seconds=measured.seconds,

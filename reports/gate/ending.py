@@ -11,6 +11,7 @@ from typing import Any
 
 from matrix.config import Matrix
 from matrix.errors import SelectionError
+from reports.accepted import FOLDER
 from reports.gate.baseline_file import BaselineUnreadable, read_baseline
 
 KEY = "ending"
@@ -20,6 +21,8 @@ KEY = "ending"
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     expected_failures: Path
+    accepted: Path
+    """Folder."""
     save_baseline: Path | None
     inconclusive_passes: bool
 
@@ -27,6 +30,7 @@ class Ending:
         saved = None if self.save_baseline is None else str(self.save_baseline)
         return {
             "expected_failures": str(self.expected_failures),
+            "accepted": str(self.accepted),
             "save_baseline": saved,
             "inconclusive_passes": self.inconclusive_passes,
         }
@@ -36,6 +40,7 @@ def ending_of(options: argparse.Namespace, matrix: Matrix) -> Ending:
     """Raises SelectionError for a baseline file that cannot be written: before anything is measured, not after."""
     return Ending(
         expected_failures=options.config.absolute().parent / matrix.gate.expected_failures,
+        accepted=options.config.absolute().parent / FOLDER,
         save_baseline=_writable(options.save_baseline),
         inconclusive_passes=options.inconclusive == "pass",
     )
@@ -49,6 +54,7 @@ def ending_again(about: Mapping[str, Any], options: argparse.Namespace, matrix: 
     kept = about[KEY]
     begun = Ending(
         expected_failures=Path(kept["expected_failures"]),
+        accepted=Path(kept["accepted"]),
         save_baseline=None if kept["save_baseline"] is None else Path(kept["save_baseline"]),
         inconclusive_passes=bool(kept["inconclusive_passes"]),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
+from reports.accepted import NOTHING, Accepted
 from reports.gate.conditions import Cap, capped
 from reports.gate.evidence import Evidence, Launched, gather
 from reports.gate.expected import Expected, Standing
@@ -24,7 +25,7 @@ from reports.gate.progress import Progress
 from reports.gate.replay import replay_command
 from reports.gate.report import CellReport, Decision, Finding, Placebo
 from reports.gate.setup import GateSetup
-from reports.gate.statuses import judge_dead, judge_fallback, judge_lost, judge_status, status_of
+from reports.gate.statuses import beside_accepted, judge_dead, judge_fallback, judge_lost, judge_status, status_of
 from reports.gate.steadiness import placebo, steadiness
 from reports.gate.wording import counted
 
@@ -53,10 +54,12 @@ def judge(
     expected: Sequence[Expected] = (),
     today: datetime.date = datetime.date.min,
     caps: Sequence[Cap] = (),
+    accepted: Accepted = NOTHING,
 ) -> Judged:
     """Verdicts by what is known now.
 
-    expected: failures that are excused until their day; caps: why verdicts are no better than ``inconclusive``, where they are not.
+    expected: failures that are excused until their day; caps: why verdicts are no better than ``inconclusive``, where they are not;
+    accepted: what was agreed to of the candidate's version, or of the one before.
     """
     evidence = gather(setup.ids, progress.blocks, progress.clocks, setup.limits)
     progress = dataclasses.replace(progress, failures=look(progress.failures, np.ones(len(setup.cells), dtype=bool)))
@@ -65,7 +68,7 @@ def judge(
     differences = np.array(progress.differences, dtype=np.float64).reshape(-1, len(setup.cells)).T
     steady = steadiness(baseline, candidate, differences, progress.in_turns, progress.state.worth)
     latencies = judge_latencies(setup, progress, baseline, candidate, steady)
-    findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, progress, evidence, latencies)]
+    findings = [tuple(capped(finding, caps) for finding in found) for found in _findings(setup, progress, evidence, latencies, accepted)]
     reports, notes = [], []
     for index, cell in enumerate(setup.cells):
         report = CellReport(
@@ -83,6 +86,9 @@ def judge(
             if standing.standing == Standing.EXPIRED:
                 notes.append(f"{cell.id}: was expected to fail until {standing.expires}: {standing.reason}")
             report = _excused(report, standing.standing, standing.reason)
+        was = accepted.statuses.get(cell.id, "")
+        if was and was not in Status.PASSED and report.candidate_status in Status.PASSED:
+            notes.append(f"{cell.id}: passes, and {accepted.file} has {was}: nox -s accept")
         reports.append(report)
     reports += [_lost(cell, why, caps) for cell, why in setup.lost.items()]
     decision, why = decide(reports, caps[0].reason if caps else "")
@@ -127,13 +133,16 @@ def _became(image: Launched, index: int, *, given_up: bool) -> str:
     return status_of(image.counting[index]) or (status_of(image.lost[index]) if given_up else "")
 
 
-def _findings(setup: GateSetup, progress: Progress, evidence: Evidence, latencies: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+def _findings(
+    setup: GateSetup, progress: Progress, evidence: Evidence, latencies: Sequence[Finding], accepted: Accepted
+) -> list[tuple[Finding, ...]]:
     """By cell, what leads first."""
     costs, alpha = _costs(setup, evidence), setup.procedure.alpha
     worse, better = progress.failure_p
     found: list[tuple[Finding, ...]] = []
     for index, (baseline, candidate) in enumerate(zip(evidence.baseline.counting, evidence.candidate.counting, strict=True)):
         status = judge_status(baseline, candidate, worse=float(worse[index]), better=float(better[index]), alpha=alpha)
+        status = beside_accepted(status, accepted, setup.ids[index], candidate)
         time = () if setup.of_image[index] else (_without_times(latencies[index], status, setup.procedure),)
         lost = evidence.baseline.lost[index], (*candidate, *evidence.candidate.lost[index])
         dead = judge_dead(baseline, *lost, setup.procedure.repeats + 1) if progress.voids[index] > setup.procedure.repeats else None

@@ -7,10 +7,10 @@ What fails in some launches may do so in either image by chance: the candidate i
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Sequence
 
 from harness.records import Status, Warn
+from reports.accepted import Accepted, became, is_as_accepted
 from reports.gate.failures import SETTLED_BY, cannot
 from reports.gate.procedure import Verdict
 from reports.gate.report import Finding
@@ -20,11 +20,8 @@ from reports.statistics import fisher_p
 
 
 def status_of(rows: Sequence[AnyRow]) -> str:
-    """The worst there was: the most frequent failure, else how they passed; empty without rows."""
-    failed = _failed(rows)
-    if failed:
-        return Counter(failed).most_common(1)[0][0]
-    return rows[0].status if rows else ""
+    """The worst there was; empty without rows."""
+    return became(row.status for row in rows)
 
 
 def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow], *, worse: float, better: float, alpha: float) -> Finding | None:
@@ -65,6 +62,20 @@ def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow], *, wor
             verdict, reason = Verdict.INCONCLUSIVE, f"flaky: {otherwise}"
     why = next((row.reason for row in candidate if row.status == now and row.reason and now not in Status.PASSED), "")
     return _finding(verdict, joined((reason, now if now not in Status.PASSED else "", why), ": "), p=p, launches=len(candidate))
+
+
+def beside_accepted(finding: Finding | None, accepted: Accepted, cell: str, candidate: Sequence[AnyRow]) -> Finding | None:
+    """The finding on statuses, or that the candidate never does what was accepted of the cell: whatever the baseline does, that is worse.
+
+    What happens now and then, and what passes in place of failing, is left to the comparison.
+    """
+    was, now = accepted.statuses.get(cell, ""), status_of(candidate)
+    settled = finding is not None and finding.verdict == Verdict.REGRESSED
+    if settled or not was or not candidate or is_as_accepted(was, now) or _how_often(candidate) != Often.ALWAYS:
+        return finding
+    why = next((row.reason for row in candidate if row.status == now and row.reason), "")
+    said = f"{accepted.file} has {was}, and the candidate failed {_failures(candidate)}"
+    return _finding(Verdict.REGRESSED, joined((said, now, why), ": "), launches=len(candidate))
 
 
 def judge_dead(baseline: Sequence[AnyRow], lost: Sequence[AnyRow], candidate: Sequence[AnyRow], deaths: int) -> Finding | None:
