@@ -6,9 +6,13 @@ warm-up; every cell's cache begins as a copy of that one. Standard library only.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 FOLDERS = {
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
@@ -18,6 +22,14 @@ FOLDERS = {
     "PYTORCH_KERNEL_CACHE_PATH": "torch",
 }
 """Variables by which backends find their caches, and their folders."""
+AS_FOUND = {
+    "compilation_latency": "warm_compilation_seconds",
+    "first_call_seconds": "warm_first_call_seconds",
+    "first_result_seconds": "warm_first_result_seconds",
+    "cache_hits": "warm_cache_hits",
+    **dict.fromkeys(("cache_misses", "dynamo_seconds", "backend_compile_seconds", "codegen_seconds", "break_even_calls"), ""),
+}
+"""Columns that are of empty caches: what they are called where a cell has found its own of an earlier run; empty: nothing."""
 
 
 def use(caches: Path) -> None:
@@ -34,6 +46,29 @@ def begin(caches: Path, first: Path | None) -> None:
         shutil.copytree(first, caches)
     else:
         caches.mkdir(parents=True)
+
+
+def kept_of(root: Path, cell: str) -> Path:
+    """Where a cell's caches are kept from one run to the next. cell: its id, which may be no name of a file."""
+    return root / hashlib.sha256(cell.encode()).hexdigest()[:20]
+
+
+def keep(caches: Path, kept: Path) -> None:
+    """Keep what a cell has compiled, all of it or nothing; what is there already stays. An error costs the next run its warm start."""
+    part = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}")
+    try:
+        shutil.copytree(caches, part)
+        part.rename(kept)
+    except OSError as error:
+        print(f"the caches are not kept: {error}", flush=True)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def as_found(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's fields of a cell that did not compile from empty caches: none says that it did."""
+    found = {AS_FOUND.get(name, name): value for name, value in fields.items()}
+    found.pop("", None)
+    return found
 
 
 def link(into: Path, *, without: str) -> None:

@@ -166,6 +166,8 @@ class LaunchSpec:
     """Keep the C library's allocator from moving its thresholds (see ``harness.allocator``)."""
     fresh_caches: bool = True
     """Compile every cell from empty caches; else caches are those of the environment, which may know the cell already."""
+    kept_caches: str | None = None
+    """Folder that keeps every cell's caches, as the launch sees it; None: each cell's are gone with it."""
     warm_compile: bool = True
     """Compile every cell again in a second process, with the first one's caches."""
     minify: bool = False

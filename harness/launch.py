@@ -172,13 +172,17 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
     write_json(directory / RUNNING, {"cell": cell.id, "index": index})
     started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     own_caches = launch.caches / f"{index:04d}"
+    kept = None if spec.kept_caches is None else caches.kept_of(Path(spec.kept_caches), cell.id)
+    found = kept is not None and kept.exists()
     try:
         if spec.fresh_caches:
-            caches.begin(own_caches, launch.first_caches)
+            caches.begin(own_caches, kept if found else launch.first_caches)
         ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
         status, reason = outcome(journal, ended, spec.timeout_seconds)
-        if status in Status.PASSED and _compiles_again(spec) and "compilation_latency" in journal.fields:
+        if status in Status.PASSED and _compiles_again(spec) and not found and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
+        if kept is not None and not found and status in Status.PASSED:
+            caches.keep(own_caches, kept)
         if Status.is_among(status, spec.keep_debug):
             journal.fields["debug"] = _debug_again(index, cell, launch)
     except OSError as error:
@@ -196,6 +200,8 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
         # A cell's process knows only what came after it was forked.
         if isinstance(value := fields.get(name), float):
             fields[name] = value + launch.startup_seconds
+    if found:
+        fields = caches.as_found(fields)
     fields |= {"warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
     fields |= {"started_at": started_at, "log": f"{LOGS}/{log_name(index)}", "artifacts": artifacts_of(index, directory)}
     row = row_of(cell, spec, status, reason, **fields)

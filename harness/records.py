@@ -238,7 +238,7 @@ class Row:
     """Threads inside an operator."""
 
     first_call_seconds: float | None = None
-    """From empty compile caches."""
+    """From empty compile caches. Where a run finds those that an earlier one has kept, what is of empty ones is empty."""
     warm_first_call_seconds: float | None = None
     """In a second process, which finds the first one's compile caches. Libraries are loaded, by eager calls, before either first call."""
     warm_compilation_seconds: float | None = None

@@ -180,6 +180,9 @@ class Run(Model):
     energy_seconds: float = Field(default=1.0, ge=0, le=LONGEST_SECONDS, description="for the energy of a call, where it is told; 0: not")
     cache: Literal["cold", "hot"] = Field(default="cold", description="a GPU's last-level cache before a call: flushed, or as it is")
     warm_compile: bool = Field(default=True, description="compile again in a second process, with the first one's caches")
+    keep_caches: HostPath | None = Field(
+        default=None, description="folder that keeps compile caches for later runs, which then do not compile from empty ones"
+    )
     ceilings: bool = Field(default=True, description="measure what the machine can do, once per run, for the share of it that is reached")
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
     minify: bool = Field(default=False, description="of what is wrong, keep a small program that shows it")

@@ -85,6 +85,12 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         help="keep the outputs, in training the gradients too, of every row (artifacts/)",
     )
     how.add_argument(
+        "--keep-caches",
+        type=Path,
+        metavar="DIR",
+        help="keep compile caches there for later runs: what is compiled from them has no cold compile time",
+    )
+    how.add_argument(
         "--compare-outputs",
         type=Path,
         metavar="RUN",

@@ -51,6 +51,8 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         given["torch_config"] = {**changed["run"]["torch_config"], **dict(options.torch_config)}
     if (earlier := getattr(options, "compare_outputs", None)) is not None:
         given["compare_outputs"] = str((earlier if earlier.exists() else options.results / earlier).resolve())
+    if (kept := getattr(options, "keep_caches", None)) is not None:
+        given["keep_caches"] = str(kept.absolute())
     if getattr(options, "compare", None):
         given["baselines"] = options.compare
     changed["run"] |= {name: value for name, value in given.items() if value is not None}
@@ -73,8 +75,8 @@ def for_gate(matrix: Matrix) -> Matrix:
     """The time for samples as the gate wants it: all of it is spent, since what is compared are levels of launches."""
     changed: dict[str, Any] = matrix.model_dump(mode="json")
     seconds = matrix.gate.sample_seconds
-    # A gate compares its images itself.
-    changed["run"] |= {"least_seconds": seconds, "budget_seconds": seconds, "compare_outputs": None}
+    # A gate compares its images itself, and how long they take to compile.
+    changed["run"] |= {"least_seconds": seconds, "budget_seconds": seconds, "compare_outputs": None, "keep_caches": None}
     return matrix_of(changed)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Terms, Treatment
@@ -52,6 +54,15 @@ def run_launch(launch: Launch, settings: Settings, engine: Engine, environment: 
         say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
 
 
+def caches_of(settings: Settings, environment: Environment) -> str | None:
+    """The folder that keeps compile caches of this very image, made where it is not there; None where none are kept."""
+    if settings.matrix.run.keep_caches is None:
+        return None
+    folder = Path(settings.matrix.run.keep_caches) / re.sub(r"\W", "-", environment.digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
 def begin_start(
     launch: Launch, spec: LaunchSpec, settings: Settings, engine: Engine, environment: Environment, run: Run, say: Say
 ) -> LaunchRequest:
@@ -60,7 +71,12 @@ def begin_start(
         f"launch {launch.index + 1}: {launch.image.label}, {len(spec.cells)} cells"
         + (f", start {spec.attempt + 1}" if spec.attempt else "")
     )
-    spec = replace(spec, image_bytes=environment.size_bytes, image_compressed_bytes=environment.compressed_bytes)
+    spec = replace(
+        spec,
+        image_bytes=environment.size_bytes,
+        image_compressed_bytes=environment.compressed_bytes,
+        kept_caches=caches_of(settings, environment),
+    )
     run.update_manifest(lambda manifest: manifest["starts"].append(_start(spec, engine, environment)))
     return LaunchRequest(
         environment=environment,

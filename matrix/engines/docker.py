@@ -44,6 +44,8 @@ RUN_LABEL, HOST_LABEL = "io.benchmatrix.run", "io.benchmatrix.host"
 HARNESS_MOUNT, USER_MOUNT, OUT_MOUNT, SCRATCH = "/benchmatrix/harness", "/benchmatrix/user", "/out", "/tmp"
 OUTPUTS_MOUNT = "/benchmatrix/outputs"
 """An earlier run's artifacts, where a launch compares with them."""
+CACHES_MOUNT = "/benchmatrix/caches"
+"""Compile caches of earlier runs, which a launch adds to."""
 P = ParamSpec("P")
 T = TypeVar("T")
 STOP_SECONDS = 2
@@ -298,6 +300,7 @@ def container_options(request: LaunchRequest, source: Path, *, rootless: bool = 
         Mount(OUT_MOUNT, str(request.directory), type="bind"),
         *(Mount(target, str(source), type="bind", read_only=True) for source, target in user_mounts(request)),
         *(Mount(OUTPUTS_MOUNT, folder, type="bind", read_only=True) for folder in [request.spec.compare_outputs] if folder is not None),
+        *(Mount(CACHES_MOUNT, folder, type="bind") for folder in [request.spec.kept_caches] if folder is not None),
         *(Mount(target, source, type="bind", read_only=True) for source, target in settings.mounts.items()),
         *(Mount(target, source, type="bind", read_only=True) for source, target in passthrough.mounts),
     ]
@@ -367,7 +370,8 @@ def inside(request: LaunchRequest) -> LaunchSpec:
 
     cells = tuple(cell if cell.path is None else replace(cell, path=moved(Path(cell.path))) for cell in request.spec.cells)
     outputs = None if request.spec.compare_outputs is None else OUTPUTS_MOUNT
-    return replace(request.spec, cells=cells, compare_outputs=outputs)
+    kept = None if request.spec.kept_caches is None else CACHES_MOUNT
+    return replace(request.spec, cells=cells, compare_outputs=outputs, kept_caches=kept)
 
 
 def _pass_on(container_id: str, said: Said) -> None:

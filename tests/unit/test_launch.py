@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.cell import Cell, LaunchSpec, Sampling
-from harness.files import read_fields
+from harness.files import read_fields, row_from_fields
 from harness.launch import _compiles_again, modules_of
 from tests.conftest import SOURCE
 
@@ -94,3 +94,35 @@ def test_a_cell_compiles_from_empty_caches_and_again_from_its_own(tmp_path: Path
         kept = json.loads((tmp_path / row["artifacts"] / "compile.json").read_text())
         assert kept["counters"]["inductor"]["fxgraph_cache_miss"] == 1
         assert kept["seconds"]["entire_frame_compile"] > 0
+
+
+def test_caches_that_are_kept_are_found_by_the_next_launch_which_does_not_call_them_empty(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    asked = dataclasses.replace(
+        spec("inductor", "eager", workload="micro/pointwise_chain"),
+        kept_caches=str(kept),
+        measure_ceilings=False,
+        warm_compile=False,
+        timeout_seconds=200,
+    )
+    rows = []
+    for number in ("first", "second"):
+        directory = tmp_path / number
+        directory.mkdir()
+        (directory / "cells.json").write_text(asked.to_json())
+        command = [sys.executable, "-m", "harness", "launch", "--cells", str(directory / "cells.json"), "--out", str(directory)]
+        subprocess.run(command, cwd=SOURCE, capture_output=True, check=True)
+        rows.append(next(row_from_fields(fields) for fields in read_fields(directory / "results.csv")))
+    first, second = rows
+    assert (first.status, second.status) == ("pass", "pass")
+    assert first.cache_hits == 0
+    assert first.first_call_seconds is not None
+    assert (first.warm_first_call_seconds, first.warm_cache_hits) == (None, None)
+    assert second.warm_cache_hits == 1
+    assert second.warm_first_call_seconds is not None
+    assert second.warm_first_call_seconds < first.first_call_seconds
+    assert second.warm_first_result_seconds is not None
+    of_empty = (second.compilation_latency, second.first_call_seconds, second.codegen_seconds, second.break_even_calls, second.cache_hits)
+    assert of_empty == (None,) * 5
+    assert len(list(kept.iterdir())) == 2

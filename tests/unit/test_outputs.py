@@ -13,7 +13,7 @@ from harness.files import append_rows
 from harness.output import OUTPUTS, row_of
 from harness.records import Status
 from matrix.config import Matrix, load_matrix
-from matrix.engines.docker import OUTPUTS_MOUNT, container_options, inside
+from matrix.engines.docker import CACHES_MOUNT, OUTPUTS_MOUNT, container_options, inside
 from matrix.errors import RunNotFound, SelectionError
 from matrix.options import make_parser
 from matrix.outputs import kept_outputs
@@ -103,6 +103,22 @@ def test_a_link_is_no_file_of_the_run(tmp_path: Path) -> None:
 
 def test_a_gate_compares_its_images_itself(tmp_path: Path) -> None:
     assert for_gate(comparing(tmp_path)).run.compare_outputs is None
+
+
+def test_a_gate_compiles_from_empty_caches(tmp_path: Path) -> None:
+    options = make_parser().parse_args(["bench", "cpu", "--keep-caches", str(tmp_path)])
+    matrix = with_options(load_matrix(SOURCE / "matrix.toml"), options)
+    assert matrix.run.keep_caches == str(tmp_path)
+    assert for_gate(matrix).run.keep_caches is None
+
+
+def test_a_container_adds_to_the_caches_of_its_own_image(tmp_path: Path) -> None:
+    asked = request()
+    asked = dataclasses.replace(asked, spec=dataclasses.replace(asked.spec, kept_caches=str(tmp_path)))
+    mounts = {mount["Target"]: mount for mount in container_options(asked, tmp_path)["mounts"]}
+    assert (mounts[CACHES_MOUNT]["Source"], mounts[CACHES_MOUNT]["ReadOnly"]) == (str(tmp_path), False)
+    assert inside(asked).kept_caches == CACHES_MOUNT
+    assert CACHES_MOUNT not in {mount["Target"] for mount in container_options(request(), tmp_path)["mounts"]}
 
 
 def test_a_container_sees_the_artifacts_read_only(tmp_path: Path) -> None:
