@@ -13,7 +13,7 @@ from harness.protocols import ExportFailed, FellBack, NoEvidence, Unsupported
 from harness.ranks import Followed
 from harness.records import Status, one_line
 
-_OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA out of memory|out of memory$")
+_OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA (error: )?out of memory|out of memory$")
 _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAIL_TO_RUN}
 """What an exception in a phase means; in every other phase the backend did not run."""
 

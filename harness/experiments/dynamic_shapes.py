@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 
 from harness import numerics
 from harness.backends.dynamo import Dynamo
-from harness.experiments.checking import Checked, Kept, check, reference_of, report_subject, seeded, step_of, tolerance_of
+from harness.experiments.checking import Checked, Kept, check, reference_of, report_subject, seeded, step_of, tolerance_of, without_elements
 from harness.experiments.compiling import compiled_by
 from harness.experiments.sizes import at_batch_size, is_batch, sizes_of
 from harness.experiments.steps import Step, surroundings
@@ -131,7 +131,11 @@ def _meet(size: int, checked: Checked, bench: Bench) -> Shape | str:
     numerics.seed(seed, cell.device)
     first = compiled_by(backend.run, bench.clock)
     found = compare_groups(
-        expected, backend.collect(first.outputs), reference, bench.backend.tolerance or tolerance_of(bench.subject, cell)
+        expected,
+        backend.collect(first.outputs),
+        reference,
+        bench.backend.tolerance or tolerance_of(bench.subject, cell),
+        by_direction=without_elements(reference, cell),
     )
     kept.restore()
     if not found.same:

@@ -11,7 +11,9 @@ first, and an output's error relative to its size may be at most ``10 * eager's 
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +31,8 @@ TOLERANCES = {
 
 COSINE_LIMIT = 0.99
 """Smallest cosine similarity of two results that are the same; written into torch's ``same``."""
+SIZE = 0.1
+"""By how much of itself the size of an output may differ where nothing but direction is compared."""
 RELATIVE_FACTOR = 10.0
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
@@ -75,10 +79,13 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
     return Comparison(same=not reason, reason=reason)
 
 
-def compare_groups(eager: Results, result: Results, reference: Results | None, tolerance: Tolerance) -> Comparison:
-    """The same group by group; the reason names the first that differs."""
+def compare_groups(
+    eager: Results, result: Results, reference: Results | None, tolerance: Tolerance, *, by_direction: Collection[str] = ()
+) -> Comparison:
+    """The same group by group; the reason names the first that differs. by_direction: groups of which single elements mean nothing."""
     for group in eager:
-        found = compare(eager[group], result[group], None if reference is None else reference[group], tolerance)
+        allowed = dataclasses.replace(tolerance, cosine=True, size=tolerance.size or SIZE) if group in by_direction else tolerance
+        found = compare(eager[group], result[group], None if reference is None else reference[group], allowed)
         if not found.same:
             return Comparison(same=False, reason=f"{group}: {found.reason}")
     return Comparison(same=True, reason="")

@@ -86,3 +86,57 @@ def test_a_backends_own_tolerance_takes_the_place_of_the_precisions(tmp_path: Pa
     checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True, size=0.1)), tmp_path, "inference")
     assert checked == Status.FAIL_ACCURACY
     assert "root mean square" in said.fields["reason"]
+
+
+class NoDoubles(nn.Module):
+    """Of half precision: it does not run in float64."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype == torch.float64:
+            raise TypeError("no float64")
+        return x * 3
+
+
+class Otherwise(Backend):
+    compiles = False
+    calls_until_final = 1
+    tolerance = None
+
+    def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._change = change
+
+    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
+        return lambda x: self._change(subject.model(x))
+
+    def evidence(self) -> Evidence:
+        return Evidence(columns={}, details={})
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda y: y + 0.2 * torch.randn(y.shape).to(y.dtype), None),
+        (lambda y: y * 1.2, Status.FAIL_ACCURACY),
+        (lambda y: y.flip(0), Status.FAIL_ACCURACY),
+        (torch.zeros_like, Status.FAIL_ACCURACY),
+    ],
+    ids=["rounding", "size", "order", "zeros"],
+)
+def test_half_precision_without_float64_is_compared_by_direction_and_size(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], status: str | None
+) -> None:
+    said = Said(tmp_path)
+    torch.manual_seed(3)
+    subject = Subject(model=NoDoubles(), inputs=(torch.randn(4096).to(torch.bfloat16),))
+    cell = Cell(workload="w/w", backend="b", precision="bfloat16")
+    found = check(bench_of(cell, subject, Otherwise(change), CpuClock(), said))
+    assert found == status if status else isinstance(found, Checked)
+    assert said.fields["compared_by"] == "cosine"
+    assert said.warnings == ["no_fp64_reference"]
+
+
+def test_float32_without_float64_is_compared_by_elements(tmp_path: Path) -> None:
+    said = Said(tmp_path)
+    subject = Subject(model=NoDoubles(), inputs=(torch.randn(64),))
+    found = check(bench_of(Cell(workload="w/w", backend="b"), subject, Otherwise(lambda y: y + 0.01), CpuClock(), said))
+    assert (found, said.fields["compared_by"]) == (Status.FAIL_ACCURACY, "elements")
