@@ -6,6 +6,7 @@ Standard library only: the host imports this module without having torch.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Cell:
     path: str | None = None
     """Absolute path of the user's own module, the same inside and outside of a container."""
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """The cell's name: made here and nowhere else, and never parsed again."""
         axes = [self.workload, self.backend, self.device, self.mode, self.precision, self.shapes]

@@ -6,6 +6,7 @@ Voids are decided by the state of the machine alone, before any latency is read.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -133,26 +134,32 @@ def slice_differences(pairs: Sequence[Pair]) -> Floats:
     Slices of the same number lie beside each other in time, so that what the machine did then is in both. NaN where texts are no slices, or fewer than ``FEWEST_SLICES``.
     """
     found = np.full(len(pairs), np.nan)
-    texts = [[text.split() for text in pair] for pair in pairs]
-    by_count: dict[int, list[int]] = {}
-    for index, (one, other) in enumerate(texts):
-        by_count.setdefault(min(len(one), len(other)), []).append(index)
-    for count, group in by_count.items():
+    by_counts: dict[tuple[int, int], list[int]] = {}
+    for index, (one, other) in enumerate(pairs):
+        by_counts.setdefault((one.count(" ") + 1, other.count(" ") + 1), []).append(index)
+    for counts, group in by_counts.items():
+        count = min(counts)
         if count >= FEWEST_SLICES:
             # All texts of a group at once: ten thousand cells have millions of slices.
-            values = _floats([word for index in group for side in texts[index] for word in side[:count]]).reshape(len(group), 2, count)
+            read = _floats(" ".join(text for index in group for text in pairs[index]), len(group) * sum(counts))
+            both = read.reshape(len(group), sum(counts))
+            values = np.stack([both[:, :count], both[:, counts[0] : counts[0] + count]], axis=1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 found[group] = np.median(np.log(values[:, 1]) - np.log(values[:, 0]), axis=-1)
     found[~np.isfinite(found)] = np.nan
     return found
 
 
-def _floats(words: Sequence[str]) -> Floats:
-    """NaN for what is no number."""
+def _floats(text: str, count: int) -> Floats:
+    """So many numbers between blanks; NaN for what is none."""
     try:
-        return np.array(words, dtype=np.float64)
-    except ValueError:
-        return np.array([_float(word) for word in words])
+        with warnings.catch_warnings():
+            # In a number's place; an error before numpy 2.
+            warnings.simplefilter("error", DeprecationWarning)
+            found: Floats = np.fromstring(text, dtype=np.float64, sep=" ")
+    except (ValueError, DeprecationWarning):
+        found = np.empty(0)
+    return found if len(found) == count else np.array([_float(word) for word in text.split(" ")])
 
 
 def _float(word: str) -> float:

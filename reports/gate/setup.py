@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,7 +104,13 @@ class GateSetup:
         chosen = next(rules, default)
         # Who narrows a margin has not said that it shall only warn.
         blocks = next((margin.blocks for margin in (chosen, default) if margin.blocks is not None), metric in BLOCKING)
-        return chosen.model_copy(update={"blocks": blocks})
+        return chosen if chosen.blocks == blocks else _settled(chosen, blocks)
+
+
+@functools.lru_cache
+def _settled(margin: Margin, blocks: bool) -> Margin:
+    """One for all cells that have it: there are ten thousand."""
+    return margin.model_copy(update={"blocks": blocks})
 
 
 Source = PlannedImage | Stored
