@@ -142,6 +142,12 @@ def page_browser(session: nox.Session) -> None:
     run(session, "dev", "tests.benchmarks.page_browser", *session.posargs)
 
 
+@nox.session(name="page-pictures", venv_backend="none", requires=["dev"], default=False)
+def page_pictures(session: nox.Session) -> None:
+    """Make the pictures of the page in README and docs anew, of generated runs"""
+    run(session, "dev", "tests.benchmarks.page_pictures", *session.posargs)
+
+
 @nox.session(name="operator-sums", venv_backend="none", requires=["dev"], default=False)
 def operator_sums(session: nox.Session) -> None:
     """Benchmark: operators one by one, and the eager time of the model that they were recorded of: -- [--device cuda]"""
