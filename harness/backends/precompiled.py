@@ -106,6 +106,9 @@ class _AheadOfTime:
         # A guard on an object's identity means nothing in another process; the forms of tensors and the state of autograd and autocast stay.
         options = {**self._options, "guard_filter_fn": torch.compiler.keep_portable_guards_unsafe}
         inputs = _as_called(subject.inputs, self._cell)
+        if hasattr(torch._dynamo.config, "enable_aot_compile"):
+            # 2.11 has it, and lets nobody use it who does not say so.
+            torch._dynamo.config.enable_aot_compile = True
         with surroundings(self._cell.mode), autocast(self._cell.precision, self._cell.device):
             # Not the model's own forward: of a module of torch's, that would have the model itself in its closure, and not be written.
             compiled: Any = torch.compile(_forward, fullgraph=True, options=options)
