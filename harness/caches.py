@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.cell import Cell, LaunchSpec
+
 FOLDERS = {
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
     "TRITON_CACHE_DIR": "triton",
@@ -48,9 +50,13 @@ def begin(caches: Path, first: Path | None) -> None:
         caches.mkdir(parents=True)
 
 
-def kept_of(root: Path, cell: str) -> Path:
-    """Where a cell's caches are kept from one run to the next. cell: its id, which may be no name of a file."""
-    return root / hashlib.sha256(cell.encode()).hexdigest()[:20]
+def kept_of(root: Path, cell: Cell, spec: LaunchSpec) -> Path:
+    """Where a cell's caches are kept from one run to the next: for who compiles the same, by the same settings."""
+    said = [cell.id, spec.experiment, spec.treatment, spec.numerics, spec.threads, spec.terms.get(cell.id), spec.seed]
+    digest = hashlib.sha256(repr(said).encode())
+    if cell.path is not None and Path(cell.path).is_file():
+        digest.update(Path(cell.path).read_bytes())
+    return root / digest.hexdigest()[:20]
 
 
 def keep(caches: Path, kept: Path) -> None:

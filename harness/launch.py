@@ -172,7 +172,7 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
     write_json(directory / RUNNING, {"cell": cell.id, "index": index})
     started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     own_caches = launch.caches / f"{index:04d}"
-    kept = None if spec.kept_caches is None else caches.kept_of(Path(spec.kept_caches), cell.id)
+    kept = None if spec.kept_caches is None else caches.kept_of(Path(spec.kept_caches), cell, spec)
     found = kept is not None and kept.exists()
     try:
         if spec.fresh_caches:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell import Cell, LaunchSpec, Sampling
+from harness.caches import kept_of
+from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Treatment
 from harness.files import read_fields, row_from_fields
 from harness.launch import _compiles_again, modules_of
 from tests.conftest import SOURCE
@@ -126,3 +127,22 @@ def test_caches_that_are_kept_are_found_by_the_next_launch_which_does_not_call_t
     of_empty = (second.compilation_latency, second.first_call_seconds, second.codegen_seconds, second.break_even_calls, second.cache_hits)
     assert of_empty == (None,) * 5
     assert len(list(kept.iterdir())) == 2
+
+
+def test_who_compiles_otherwise_finds_no_kept_caches(tmp_path: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text("one")
+    cell = Cell(workload="path/mine:A", backend="inductor", path=str(module))
+    asked = spec("inductor")
+    places = {kept_of(tmp_path, cell, asked), kept_of(tmp_path, dataclasses.replace(cell, mode="training"), asked)}
+    for changed in (
+        {"treatment": Treatment(channels_last=True)},
+        {"threads": 1},
+        {"numerics": Numerics(tf32=True)},
+        {"experiment": "overhead"},
+    ):
+        places.add(kept_of(tmp_path, cell, dataclasses.replace(asked, **changed)))
+    module.write_text("two")
+    places.add(kept_of(tmp_path, cell, asked))
+    assert len(places) == 7
+    assert kept_of(tmp_path, cell, dataclasses.replace(asked, run="other", launch=3)) in places
