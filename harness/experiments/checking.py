@@ -279,18 +279,23 @@ def _error(results: Results, reference: Results | None) -> float | None:
     return max((error for error in errors if error is not None), default=None)
 
 
-def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report: Report) -> Results | None:
-    """The results in float64, from the same (already rounded) weights and inputs; None, with a warning, where there is no such thing.
-
-    A workload may not run in float64, or draw other random numbers there: then eager is as far from it as anything wrong would be.
-    """
+def exact_results(subject: Subject, cell: Cell, seed: int) -> Results:
+    """In float64, from the same (already rounded) weights and inputs. Raises whatever a workload raises that does not run in it."""
     exact = copy_of(subject)
     # Not every device of XLA has float64, and there is no reason to have a reference from what is to be checked.
     device = "cpu" if cell.device == "xla" else cell.device
+    exact.model = exact.model.to(device, torch.float64)
+    exact.inputs = cast_floating(pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), exact.inputs), torch.float64)
+    return seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=device), seed, device)
+
+
+def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report: Report) -> Results | None:
+    """The results in float64; None, with a warning, where there is no such thing.
+
+    A workload may not run in float64, or draw other random numbers there: then eager is as far from it as anything wrong would be.
+    """
     try:
-        exact.model = exact.model.to(device, torch.float64)
-        exact.inputs = cast_floating(pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), exact.inputs), torch.float64)
-        reference = seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=device), seed, device)
+        reference = exact_results(subject, cell, seed)
         error = relative_error(eager["outputs"], reference["outputs"])
     except Exception as failure:  # noqa: BLE001  # a workload may object to float64 in any way it likes
         report.warn(Warn.NO_FP64_REFERENCE)

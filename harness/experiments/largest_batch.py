@@ -1,7 +1,8 @@
 """The largest batch that fits into memory: what later runs measure a workload at.
 
-The ancestor (``--find-batch-sizes``) begins at 1024, halves what does not run, whatever the reason, and takes the first that does; here only
-want of memory makes it smaller, and the gap between what fits and what does not is halved too, a few times.
+What fits is what a row of ``performance`` needs: the call, and the check against float64. The ancestor (``--find-batch-sizes``) begins at 1024,
+halves what does not run, whatever the reason, and takes the first that does; here only want of memory makes it smaller, and the gap between
+what fits and what does not is halved too, a few times.
 
 On a CPU the limit is what this process may take: the memory of its container or of the machine, as it is when the search begins. The kernel would
 end the process instead of telling it; so its address space is limited to that, and an allocation beyond it fails as it does on a GPU.
@@ -20,13 +21,15 @@ from pathlib import Path
 
 import torch
 
-from harness.experiments.checking import step_of
+from harness.experiments.checking import exact_results, seeded, step_of
 from harness.experiments.sizes import at_batch_size
+from harness.experiments.steps import Step
 from harness.failures import is_out_of_memory
 from harness.files import write_table
 from harness.measure.memory import peak_of
-from harness.protocols import Bench, Unsupported
+from harness.protocols import Bench, Subject, Unsupported
 from harness.records import Status
+from harness.workloads.subjects import copy_of
 
 FIRST = 1024
 """The ancestor's."""
@@ -48,7 +51,7 @@ class Try:
 
 class LargestBatch:
     def run(self, bench: Bench) -> str:
-        """One call of the cell's mode in eager, at each size that is tried; the status is OOM where a batch of one does not fit."""
+        """One call of the cell's mode in eager, and its check, at each size that is tried; the status is OOM where a batch of one does not fit."""
         if bench.subject.batch_size is None:
             raise Unsupported("the workload has no batch dimension")
         first = bench.spec.first_batch_size or FIRST
@@ -91,10 +94,13 @@ def _search(first: int, tries: list[Try]) -> Iterator[int]:
 def _attempt(size: int, bench: Bench) -> Try:
     began = time.perf_counter()
     try:
-        step = step_of(at_batch_size(bench, size), bench.cell)
+        subject = at_batch_size(bench, size)
+        pristine = copy_of(subject)
+        step = step_of(subject, bench.cell)
         step.run()
         bench.clock.synchronize()
         peak = peak_of(step.run, bench.cell.device).beyond_bytes
+        _check(step, pristine, bench)
         return Try(batch_size=size, fits=True, seconds=time.perf_counter() - began, peak_beyond_bytes=peak)
     except Exception as error:
         if not is_out_of_memory(error):
@@ -106,6 +112,18 @@ def _attempt(size: int, bench: Bench) -> Try:
         if bench.cell.device == "cuda":
             torch.cuda.empty_cache()
     return Try(batch_size=size, fits=False, seconds=time.perf_counter() - began, reason=reason)
+
+
+def _check(step: Step, pristine: Subject, bench: Bench) -> None:
+    """Hold at once what a row is checked with: a second model, and eager's results while those in float64 are computed."""
+    kept = seeded(step, bench.spec.seed, bench.cell.device)
+    try:
+        exact_results(pristine, bench.cell, bench.spec.seed)
+    except Exception as error:
+        # A workload that has no float64 is checked without.
+        if is_out_of_memory(error):
+            raise
+    del kept
 
 
 @contextlib.contextmanager

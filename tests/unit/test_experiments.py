@@ -406,8 +406,8 @@ torch.empty(2 << 30, dtype=torch.uint8)  # the limit is gone
     assert done.returncode == 0, done.stderr
     status, size = done.stdout.split()[-2:]
     assert status == Status.PASS
-    # 0.8 GiB hold inputs and outputs of 8 KiB a row: about 100 000 rows, of which the last halving may leave an eighth.
-    assert 50_000 < int(size) < 110_000
+    # While a row is checked there are 4 KiB of inputs twice and of outputs, and twice 8 KiB in float64, a copy in between: 0.8 GiB hold no more than 26 000.
+    assert 10_000 < int(size) < 26_000
     lines = table(tmp_path, "tries.csv")
     assert lines[0]["fits"] == "0"
     assert "alloc" in lines[0]["reason"] or "memory" in lines[0]["reason"]
