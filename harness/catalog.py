@@ -111,6 +111,13 @@ WARM_UPS: Mapping[str, str] = {
 }
 """What is done once per launch, unrecorded, before the first cell of a backend: it would be in that cell's compile time otherwise."""
 
+COMPILERS = {
+    "dynamo": "torch._dynamo.config",
+    "functorch": "torch._functorch.config",
+    "inductor": "torch._inductor.config",
+    "fx": "torch.fx.experimental._config",
+}
+"""Parts of torch whose settings a run can name, and where they are."""
 PERFORMANCE = "performance"
 """The experiment that is run where none is chosen, and the only one that a release is judged by."""
 EXPERIMENTS: Mapping[str, str] = {

@@ -19,6 +19,17 @@ def seed(value: int, device: str) -> None:
         torch_xla.manual_seed(value)
 
 
+def has_drawn(value: int, device: str) -> bool:
+    """Whether a call has drawn random numbers since ``seed``. Seeds anew."""
+    before = _generators(device)
+    torch.manual_seed(value)
+    return any(not torch.equal(one, other) for one, other in zip(before, _generators(device), strict=True))
+
+
+def _generators(device: str) -> list[torch.Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if device == "cuda" else [])]
+
+
 def use_threads(threads: int | None) -> None:
     """Threads inside an operator; None leaves torch its choice. Raises Unsupported for more than there are processors: so many would
     starve the host of processes before they said anything.

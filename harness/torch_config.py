@@ -11,23 +11,17 @@ from collections.abc import Iterable
 import torch
 
 from harness.backends.config_values import checked_values
+from harness.catalog import COMPILERS
 from harness.choice import Value, nearest
 from harness.protocols import Unsupported
-
-MODULES = {
-    "dynamo": "torch._dynamo.config",
-    "functorch": "torch._functorch.config",
-    "inductor": "torch._inductor.config",
-    "fx": "torch.fx.experimental._config",
-}
 
 
 def apply(settings: Iterable[tuple[str, Value]]) -> None:
     """For the rest of this process. Raises Unsupported for what this torch does not have, and for values of another type."""
     for name, value in settings:
         part, _, key = name.partition(".")
-        if part not in MODULES:
-            raise Unsupported(f"torch {torch.__version__} has no settings {part!r}{nearest(part, MODULES)}")
-        module = importlib.import_module(MODULES[part])
+        if part not in COMPILERS:
+            raise Unsupported(f"torch {torch.__version__} has no settings {part!r}{nearest(part, COMPILERS)}")
+        module = importlib.import_module(COMPILERS[part])
         # These modules take a dotted key as it is.
         setattr(module, key, checked_values(module, {key: value})[key])

@@ -20,7 +20,7 @@ from matrix.plan import Plan, PlannedImage, choose_image, make_plan
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import build_settings, make_ready, recipe
 from matrix.resume import find_begun, ready_again, resumable, stated
-from matrix.runner import Settings, run_plan
+from matrix.runner import Settings, require_caches, run_plan
 from matrix.store import Run, create_run, new_name, open_run
 
 
@@ -39,6 +39,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
         return 0
     # Before anything is built: it says what cannot be compared.
     settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
+    require_caches(matrix)
     ready = make_ready(plan, chosen, matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
     with create_run(options.results.absolute(), new_name(chosen[0].name), manifest) as run:
@@ -57,6 +58,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         )
     plan = begun.plan
     settings = Settings(matrix=begun.matrix, seed=plan.seed, outputs=kept_outputs(begun.matrix, plan))
+    require_caches(begun.matrix)
     ready = ready_again(begun, options, source, variables)
     with open_run(begun.directory) as run:
         run.collect()

@@ -148,6 +148,17 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+def _of_compilers(settings: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    """Which keys there are is known to the image's torch alone."""
+    for name in settings:
+        part, dot, key = name.partition(".")
+        if part not in catalog.COMPILERS or not dot or not key:
+            raise ValueError(
+                f"{name!r} is no setting of torch's compilers{nearest(part, catalog.COMPILERS)}: {', '.join(f'{each}.KEY' for each in catalog.COMPILERS)}"
+            )
+    return settings
+
+
 class Run(Model):
     """How every cell is measured."""
 
@@ -195,7 +206,7 @@ class Run(Model):
     channels_last: bool = Field(default=False, description="weights and inputs of four dimensions with the channels last")
     activation_checkpointing: bool = Field(default=False, description="in training, compute activations again in place of keeping them")
     optimizer: Literal["sgd", "adam"] | None = Field(default=None, description="of training; the workload's own where absent")
-    torch_config: dict[str, str | int | float | bool] = Field(
+    torch_config: Annotated[dict[str, str | int | float | bool], AfterValidator(_of_compilers)] = Field(
         default_factory=dict, description="settings of torch's compilers: dynamo.KEY, inductor.KEY, functorch.KEY, fx.KEY"
     )
     distributed: Literal["ddp", "fsdp"] | None = Field(default=None, description="spread training over ranks: replicated or sharded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from harness.output import RUNNING, row_of
 from harness.records import Status, Warn
 from matrix.config import Image, Matrix
 from matrix.engines.engine import STARTUP_SECONDS, Engine, Environment, LaunchEnd, LaunchRequest
+from matrix.errors import SelectionError
 from matrix.outputs import KeptOutputs
 from matrix.plan import Launch, Plan, PlannedImage
 from matrix.rules import terms_of
@@ -52,6 +54,21 @@ def run_launch(launch: Launch, settings: Settings, engine: Engine, environment: 
         end = engine.run(request, lambda line: say(f"  {line}"))
         end_start([(launch, request, end)], run, say)
         say(f"launch {launch.index + 1}: {time.monotonic() - started:.0f} s")
+
+
+def require_caches(matrix: Matrix) -> None:
+    """Raises SelectionError where compile caches are to be kept and cannot be: before anything is started."""
+    folder = matrix.run.keep_caches
+    if folder is None:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder):
+            pass
+    except OSError as error:
+        raise SelectionError(
+            f"--keep-caches {folder}: {error.strerror}\n  next: name a folder that can be written to, or leave it out"
+        ) from None
 
 
 def caches_of(settings: Settings, environment: Environment) -> str | None:

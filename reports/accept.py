@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from harness import catalog
+from harness.choice import nearest
 from harness.records import Status
 from images.errors import UserError
+from matrix.config import SUITES, Matrix, load_matrix
 from matrix.errors import SelectionError
 from matrix.store import latest_run
 from reports.accepted import FOLDER, Change, became, changes, file_of, read_accepted, write_accepted
-from reports.load import load
+from reports.load import Source, load
+from reports.manifest import mapping
 from reports.page.numbers import counted
 
+SOURCE = Path(__file__).resolve().parent.parent
+DECIDING = (
+    *("torch_config", "channels_last", "activation_checkpointing", "optimizer", "distributed", "deterministic", "tf32", "threads"),
+    *("gpu_memory_fraction", "timeout_seconds"),
+)
+"""Of ``[run]``."""
 SHOWN = 20
 DIFFERS = 1
 """Exit code of ``--check`` where something is not as accepted."""
@@ -52,8 +64,20 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _accept(options: argparse.Namespace) -> int:
     run = options.run or latest_run(options.results)
+    matrix = load_matrix(options.config, SOURCE / SUITES)
+    source, table = _measured(run)
+    if other := other_settings(source.manifest, matrix):
+        raise SelectionError(
+            f"{run} was measured with other settings than {options.config} has, and would be expected of every run: {', '.join(other)}\n"
+            f"  next: a run without these options, or write them into [run] of {options.config}"
+        )
     differ = 0
-    for label, found in statuses_of(run, options.label):
+    for label, found in statuses_of(run, table, options.label):
+        if label.partition("@")[0] not in matrix.images:
+            raise SelectionError(
+                f"{label} is no image of {options.config}{nearest(label.partition('@')[0], matrix.images)}\n"
+                f"  next: nox -s accept -- {run} --as IMAGE@VERSION"
+            )
         path = file_of(options.config.absolute().parent / FOLDER, label)
         known = read_accepted(path) if path.exists() else {}
         changed = changes(known, found)
@@ -68,9 +92,20 @@ def _accept(options: argparse.Namespace) -> int:
     return 0
 
 
-def statuses_of(run: Path, label: str | None) -> Iterator[tuple[str, dict[str, str]]]:
+def _measured(run: Path) -> tuple[Source, pd.DataFrame]:
+    loaded = load([run])
+    return loaded.sources[0], loaded.table
+
+
+def other_settings(manifest: Mapping[str, Any], matrix: Matrix) -> list[str]:
+    """Settings of a run that decide what becomes of a cell, are no part of its id, and are not those of the configuration."""
+    run = mapping(mapping(manifest, "matrix"), "run")
+    ours = matrix.run.model_dump(mode="json")
+    return [f"{name} = {run[name]}" for name in DECIDING if name in run and run[name] != ours[name]]
+
+
+def statuses_of(run: Path, table: pd.DataFrame, label: str | None) -> Iterator[tuple[str, dict[str, str]]]:
     """By the label of an image, what became of its cells. SelectionError where the run has nothing to accept, or no name for it."""
-    table = load([run]).table
     told = table[(table["experiment"] == catalog.PERFORMANCE) & (table["status"] != Status.INFRA_ERROR)]
     labels = sorted(told["image"].unique())
     if not labels:
@@ -81,8 +116,6 @@ def statuses_of(run: Path, label: str | None) -> Iterator[tuple[str, dict[str, s
         )
     for each in labels:
         name = label or each
-        if "/" in name:
-            raise SelectionError(f"{name} is no image of matrix.toml\n  next: nox -s accept -- {run} --as IMAGE@VERSION")
         mine = told[told["image"] == each]
         yield name, {str(cell): became(rows["status"]) for cell, rows in mine.groupby("cell", sort=True)}
 

@@ -114,4 +114,4 @@ def changes(known: Statuses, found: Statuses) -> list[Change]:
 
 
 def _unreadable(path: Path, line: int, why: str) -> ConfigError:
-    return ConfigError(f"{path}:{line}: {why}\n  next: nox -s accept -- RUN writes such a file anew; or take back what was changed in it")
+    return ConfigError(f"{path}:{line}: {why}\n  next: take back what was changed in it; or delete it, and nox -s accept -- RUN")

@@ -22,6 +22,10 @@ from harness.protocols import Backend, Bench, Evidence, Outputs, Report, Results
 from harness.records import BY_FORM, Status, Warn
 from harness.workloads.subjects import cast_floating, copy_of
 
+OTHER_NUMBERS = (
+    "; the workload draws random numbers, and what compiles may draw others than eager: inductor draws eager's with "
+    "--torch-config inductor.fallback_random=true"
+)
 IMPLAUSIBLE_ERROR = 0.3
 """Of an output of eager against float64, relative: no rounding makes it."""
 
@@ -68,6 +72,7 @@ def check(bench: Bench) -> Checked | str:
     drawn = fingerprint(subject) if wants_outputs(bench.spec) else ""
     eager = step_of(subject, cell)
     first = seeded(eager, seed, cell.device)
+    draws = numerics.has_drawn(seed, cell.device)
     if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(first["outputs"])):
         raise Unsupported("the workload returns no tensor: there is nothing to compare, and so nothing that could be right")
     second = seeded(step_of(copy_of(pristine), cell), seed, cell.device)
@@ -104,7 +109,7 @@ def check(bench: Bench) -> Checked | str:
     _report_rule(bench, tolerance, cosine=tolerance.cosine or bool(by_direction))
     checked = compare_calls(first, first_call, reference, tolerance if subject.repeats else None, by_direction)
     if not checked.same:
-        report.set(reason=checked.reason)
+        report.set(reason=checked.reason + (OTHER_NUMBERS if draws else ""))
         return Status.FAIL_ACCURACY
     # Both are timed on the same tensors: where a copy lies in memory makes it up to a third faster or slower. On an XLA device what one
     # of them changes in place moves, and leaves the other with memory that is freed.

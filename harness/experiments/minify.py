@@ -28,7 +28,7 @@ SHARE = 0.5
 
 
 def minify(subject: Subject, bench: Bench) -> str:
-    """Of a subject as it was before its first call. What there is to say of it, for the row's reason; empty where nothing could be made small."""
+    """Of a subject as it was before its first call. What there is to say of it."""
     bench.report.phase("minify")
     folder = bench.report.artifact("minifier")
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,9 @@ def minify(subject: Subject, bench: Bench) -> str:
         launcher = _launcher(subject, bench, folder, after)
         if launcher is not None:
             return _minified(launcher, folder, SHARE * bench.spec.timeout_seconds)
-    return ""
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return "torch's minifier found no graph that is wrong by itself: the log has what it says"
 
 
 def _launcher(subject: Subject, bench: Bench, folder: Path, after: str) -> Path | None:

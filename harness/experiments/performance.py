@@ -59,8 +59,7 @@ class Performance:
         except Exception as error:  # noqa: BLE001  # torch's minifier fails in many ways, and the row stands without it
             traceback.print_exc()
             said = f"torch's minifier failed: {type(error).__name__}"
-        if said:
-            bench.report.set(minified=said)
+        bench.report.set(minified=said)
 
     def _report_changes(self, backend: Backend, checked: Checked, report: Report) -> None:
         """What was compiled after the result was checked."""

@@ -6,11 +6,12 @@ import dataclasses
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
 from harness.cell import Treatment
-from harness.protocols import Outputs, Subject
+from harness.protocols import Outputs, Subject, Unsupported
 
 
 class Checkpointed(torch.nn.Module):
@@ -32,6 +33,11 @@ def treated(subject: Subject, treatment: Treatment) -> Subject:
         enable = getattr(subject.model, "gradient_checkpointing_enable", None)
         if callable(enable):
             enable()
+        elif any(isinstance(module, _NormBase) and module.track_running_stats for module in subject.model.modules()):
+            raise Unsupported(
+                "activation checkpointing of a whole model computes its batch norms again, whose statistics would count every batch twice: "
+                "a model of one's own can checkpoint the parts that have none (gradient_checkpointing_enable)"
+            )
         else:
             subject = dataclasses.replace(subject, model=Checkpointed(subject.model).train())
     if treatment.optimizer is not None:

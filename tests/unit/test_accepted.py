@@ -8,19 +8,23 @@ from pathlib import Path
 import pytest
 
 from harness.records import Row, Status
+from matrix.config import load_matrix
 from matrix.errors import ConfigError
 from reports.accept import DIFFERS, main
 from reports.accepted import accepted_for, became, changes, read_accepted, write_accepted
 from reports.gate.judge import judge
 from reports.gate.procedure import Verdict
 from reports.gate.report import Decision
+from tests.conftest import SOURCE
 from tests.unit.gate_blocks import after, candidates, noisy, setup_with
-from tests.unit.page_runs import failed, row, write_run
+from tests.unit.page_runs import failed, manifest_of, row, write_run
 
 FAILS = {"status": Status.OOM, "backend_p05_seconds": None}
 
 
 def accept(folder: Path, *arguments: str) -> int:
+    folder.mkdir(exist_ok=True)
+    (folder / "matrix.toml").write_text((SOURCE / "matrix.toml").read_text())
     return main([*arguments, "--config", str(folder / "matrix.toml")])
 
 
@@ -85,6 +89,25 @@ def test_an_image_by_reference_needs_a_name(tmp_path: Path, capsys: pytest.Captu
     assert f"next: nox -s accept -- {run} --as IMAGE@VERSION" in capsys.readouterr().err
     assert accept(tmp_path, run, "--as", "cpu@1") == 0
     assert accepted_for(tmp_path / "accepted", "docker://registry/cpu:2", "cpu@1").file == "accepted/cpu@1.csv"
+
+
+def test_a_name_that_is_no_images_makes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert accept(tmp_path, run_of(tmp_path / "run", row()), "--as", "cup@1") == 2
+    assert "cup@1 is no image of" in capsys.readouterr().err
+    assert not (tmp_path / "accepted").exists()
+
+
+def test_what_other_settings_made_is_not_expected_of_every_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = load_matrix(SOURCE / "matrix.toml").model_dump(mode="json")
+    rows = [replace(row(), experiment="performance")]
+    settings: tuple[dict[str, object], ...] = ({}, {"torch_config": {"inductor.fallback_random": True}}, {"distributed": "ddp"})
+    for number, changed in enumerate(settings):
+        about = manifest_of(["cpu@1"], ["cpu@1"], matrix={**matrix, "run": {**matrix["run"], **changed}})
+        run = write_run(tmp_path / f"run-{number}", rows, manifest=about)
+        assert accept(tmp_path, str(run)) == (2 if changed else 0)
+        said = capsys.readouterr().err
+        assert all(name in said for name in changed)
+        assert ("next:" in said) == bool(changed)
 
 
 def test_a_run_that_is_not_there_or_measured_nothing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

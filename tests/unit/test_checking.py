@@ -140,3 +140,17 @@ def test_float32_without_float64_is_compared_by_elements(tmp_path: Path) -> None
     subject = Subject(model=NoDoubles(), inputs=(torch.randn(64),))
     found = check(bench_of(Cell(workload="w/w", backend="b"), subject, Otherwise(lambda y: y + 0.01), CpuClock(), said))
     assert (found, said.fields["compared_by"]) == (Status.FAIL_ACCURACY, "elements")
+
+
+class Draws(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand(x.shape, dtype=x.dtype)
+
+
+@pytest.mark.parametrize(("model", "said_of_numbers"), [(Draws(), True), (nn.Identity(), False)], ids=["draws", "does not"])
+def test_what_draws_random_numbers_is_told_that_a_backend_may_draw_others(tmp_path: Path, model: nn.Module, said_of_numbers: bool) -> None:
+    said = Said(tmp_path)
+    backend = Otherwise(lambda y: y + torch.rand(y.shape, dtype=y.dtype))
+    found = check(bench_of(Cell(workload="w/w", backend="b"), Subject(model=model, inputs=(torch.randn(64),)), backend, CpuClock(), said))
+    assert found == Status.FAIL_ACCURACY
+    assert ("inductor.fallback_random=true" in said.fields["reason"]) == said_of_numbers

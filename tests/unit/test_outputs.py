@@ -19,6 +19,7 @@ from matrix.options import make_parser
 from matrix.outputs import kept_outputs
 from matrix.overrides import for_gate, with_options
 from matrix.plan import Launch, Plan, PlannedImage
+from matrix.runner import require_caches
 from matrix.store import create_run
 from tests.conftest import SOURCE
 from tests.said import spec_of
@@ -110,6 +111,21 @@ def test_a_gate_compiles_from_empty_caches(tmp_path: Path) -> None:
     matrix = with_options(load_matrix(SOURCE / "matrix.toml"), options)
     assert matrix.run.keep_caches == str(tmp_path)
     assert for_gate(matrix).run.keep_caches is None
+
+
+def test_a_folder_that_keeps_no_caches_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in ("/proc/none", str(file), str(file / "below")):
+        matrix = with_options(load_matrix(SOURCE / "matrix.toml"), make_parser().parse_args(["bench", "cpu", "--keep-caches", folder]))
+        with pytest.raises(SelectionError, match=f"--keep-caches {folder}: .*\n  next: "):
+            require_caches(matrix)
+
+
+def test_a_setting_of_no_compilers_is_told_before_anything_is_started() -> None:
+    options = make_parser().parse_args(["bench", "cpu", "--torch-config", "inductr.freezing=true"])
+    with pytest.raises(SelectionError, match=r"inductr\.freezing.*did you mean"):
+        with_options(load_matrix(SOURCE / "matrix.toml"), options)
 
 
 def test_a_container_adds_to_the_caches_of_its_own_image(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 import torch._dynamo
 import torch._inductor.config
+from torch import nn
 
 from harness import torch_config
 from harness.cell import Cell, Treatment
 from harness.experiments.checking import seeded, step_of
 from harness.protocols import Subject, Unsupported
 from harness.workloads.loading import load_subject
-from harness.workloads.treatment import Checkpointed
+from harness.workloads.treatment import Checkpointed, treated
 from matrix.config import load_matrix
 from matrix.options import make_parser
 from matrix.overrides import with_options
@@ -120,3 +121,14 @@ def test_the_command_line_treats_every_workload(capsys: pytest.CaptureFixture[st
         with pytest.raises(SystemExit):
             make_parser().parse_args(["bench", "cpu", *wrong])
         assert wrong[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("norm", "refused"), [(nn.BatchNorm1d(4), True), (nn.LayerNorm(4), False)], ids=["batch norm", "layer norm"])
+def test_a_batch_norm_that_would_count_twice_is_not_checkpointed(norm: nn.Module, refused: bool) -> None:
+    subject = Subject(model=nn.Sequential(nn.Linear(4, 4), norm).train(), inputs=(torch.ones(2, 4),))
+    treatment = Treatment(activation_checkpointing=True)
+    if refused:
+        with pytest.raises(Unsupported, match="count every batch twice"):
+            treated(subject, treatment)
+    else:
+        assert treated(subject, treatment).model is not subject.model
