@@ -15,11 +15,11 @@ from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, SelectionError
 from matrix.options import selection_of
 from matrix.outputs import kept_outputs
-from matrix.overrides import with_build_options, with_options
+from matrix.overrides import require_effect, with_build_options, with_options
 from matrix.plan import Plan, PlannedImage, choose_image, make_plan
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import build_settings, make_ready, recipe
-from matrix.resume import find_begun, ready_again, resumable, stated
+from matrix.resume import find_begun, ready_again, require_same_options, resumable, stated
 from matrix.runner import Settings, require_caches, run_plan
 from matrix.store import Run, create_run, new_name, open_run
 
@@ -34,6 +34,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     )
     plan = make_plan(matrix, chosen, selection_of(options))
     user_module_digests(plan)
+    require_effect(matrix, plan, options)
     if options.plan:
         _show(plan)
         return 0
@@ -56,6 +57,7 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
             f"the run measures {experiment}: rows of two experiments do not belong together\n"
             f"  next: leave --experiment out, or start a new run for {options.experiment}"
         )
+    require_same_options(begun, options)
     plan = begun.plan
     settings = Settings(matrix=begun.matrix, seed=plan.seed, outputs=kept_outputs(begun.matrix, plan))
     require_caches(begun.matrix)

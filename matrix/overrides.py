@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from matrix.config import Container, Matrix
 from matrix.errors import SelectionError
+from matrix.plan import Plan
 
 QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
 """Of ``[run]``, for ``--quick``."""
@@ -61,6 +62,34 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     for image in changed["images"].values():
         image["container"] |= {name: value for name, value in limits.items() if value is not None}
     return matrix_of(changed)
+
+
+OF_ONE_EXPERIMENT = {
+    "batch_sizes": ("dynamic-shapes", "recompiles"),
+    "dynamic": ("dynamic-shapes",),
+    "first_batch_size": ("largest-batch",),
+    "compare": ("baselines",),
+}
+"""Options that nothing but these experiments reads."""
+OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
+
+
+def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> None:
+    """Raises SelectionError for an option that nothing of the run would read: who gave it expects something of it."""
+    for name, experiments in OF_ONE_EXPERIMENT.items():
+        if getattr(options, name, None) and matrix.run.experiment not in experiments:
+            raise SelectionError(
+                f"--{name.replace('_', '-')} is of {' and '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
+                f"  next: --experiment {experiments[0]}, or leave it out"
+            )
+    if options.ranks is not None and matrix.run.distributed is None:
+        raise SelectionError("--ranks: nothing is spread over ranks\n  next: --distributed ddp or fsdp, or leave it out")
+    if not any(cell.mode == "training" for launch in plan.launches for cell in launch.cells):
+        for name in OF_TRAINING:
+            if getattr(options, name) is not None:
+                raise SelectionError(
+                    f"--{name.replace('_', '-')} is of training, and no cell trains\n  next: --mode training, or leave it out"
+                )
 
 
 def _check_memory(text: str | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any
 from matrix.config import Matrix
 from matrix.engines.engine import Environment
 from matrix.errors import RunNotFound, SelectionError
-from matrix.overrides import matrix_of
-from matrix.plan import Plan, PlannedImage
+from matrix.options import selection_of
+from matrix.overrides import matrix_of, with_options
+from matrix.plan import Plan, PlannedImage, Selection, make_plan
 from matrix.provenance import DONE, INTERRUPTED, RUNNING, harness_digest, plan_of, user_module_digests
 from matrix.ready import Ready, make_ready
 from matrix.store import Run, open_run
@@ -45,6 +48,33 @@ def find_begun(options: argparse.Namespace) -> Begun:
             f"the run was begun with the engine {begun_with}: rows of two engines do not belong together\n  next: leave --engine out"
         )
     return Begun(directory=directory.absolute(), manifest=manifest, matrix=matrix_of(manifest["matrix"]), plan=plan)
+
+
+def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
+    """Options of measuring that are said again may say what the run was begun with, and nothing else. Raises SelectionError."""
+    asked = with_options(begun.matrix, options)
+    before, now = begun.matrix.run.model_dump(), asked.run.model_dump()
+    changed = [f"{name} = {before[name]}" for name in before if before[name] != now[name]]
+    if any(asked.images[name].container != image.container for name, image in begun.matrix.images.items()):
+        changed.append("its containers' limits")
+    if changed:
+        raise SelectionError(
+            f"{begun.directory} was begun with {', '.join(changed)}\n  next: leave the options out that say otherwise, or start a new run"
+        )
+    selection = selection_of(options)
+    if selection == Selection():
+        return
+    images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
+    plan = make_plan(begun.matrix, images, dataclasses.replace(selection, seed=selection.seed or begun.plan.seed))
+    if _measured(plan) != _measured(begun.plan) or plan.seed != begun.plan.seed:
+        raise SelectionError(
+            f"{begun.directory} was begun with other cells, launches or another seed\n"
+            "  next: leave the options out that choose them, or start a new run"
+        )
+
+
+def _measured(plan: Plan) -> Counter[tuple[str, str]]:
+    return Counter((launch.image.label, cell.id) for launch in plan.launches for cell in launch.cells)
 
 
 def ready_again(begun: Begun, options: argparse.Namespace, source: Path, variables: Mapping[str, str]) -> Ready:

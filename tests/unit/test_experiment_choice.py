@@ -103,9 +103,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: PlayedEngine)
     monkeypatch.setattr(matrix.bench, "subprocess", no_page)
 
     def call(*options: str) -> int:
-        return matrix.__main__.main(
-            ["--config", str(config), "bench", "cpu", "--results", str(tmp_path / "results"), "-k", "softmax", *options]
-        )
+        chosen = [] if "--resume" in options else ["-k", "softmax"]
+        return matrix.__main__.main(["--config", str(config), "bench", "cpu", "--results", str(tmp_path / "results"), *chosen, *options])
 
     return call
 
@@ -154,3 +153,48 @@ def test_every_experiment_is_there() -> None:
     for reference in catalog.EXPERIMENTS.values():
         assert hasattr(catalog.load(reference), "run")
     assert set(catalog.EXPERIMENT_BACKENDS) < set(catalog.EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (("--timeout", "5"), "was begun with timeout_seconds = 77"),
+        (("--memory", "123m"), "its containers' limits"),
+        (("-k", "softmax", "--mode", "training"), "other cells, launches or another seed"),
+        (("-k", "nothing"), "no cell is left"),
+        (("-k", "softmax", "--seed", "9"), "other cells, launches or another seed"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another(
+    tmp_path: Path, bench: Bench, engine: PlayedEngine, capsys: pytest.CaptureFixture[str], other: tuple[str, ...], why: str
+) -> None:
+    engine.stops[0] = (1, KeyboardInterrupt)
+    begun = ("--timeout", "77", "--mode", "inference", "--mode", "training")
+    assert bench(*begun) == INTERRUPTED
+    directory = str(only_run(tmp_path))
+    capsys.readouterr()
+    assert bench("--resume", directory, *other) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert "next: " in said
+    assert bench("--resume", directory, "-k", "softmax", *begun) == 0, "the same said again is the same"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--batch-sizes", "8"), "--batch-sizes is of dynamic-shapes and recompiles"),
+        (("--compare", "inductor"), "--compare is of baselines"),
+        (("--first-batch-size", "8"), "--first-batch-size is of largest-batch"),
+        (("--ranks", "3"), "nothing is spread over ranks"),
+        (("--optimizer", "adam", "--mode", "inference"), "--optimizer is of training"),
+        (("--activation-checkpointing", "--mode", "inference"), "--activation-checkpointing is of training"),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], why: str
+) -> None:
+    assert bench(*options, "--plan") == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert "next: " in said
