@@ -65,7 +65,8 @@ def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
     if selection == Selection():
         return
     images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
-    plan = make_plan(begun.matrix, images, dataclasses.replace(selection, seed=selection.seed or begun.plan.seed))
+    seed = begun.plan.seed if selection.seed is None else selection.seed
+    plan = make_plan(begun.matrix, images, dataclasses.replace(selection, seed=seed))
     if _measured(plan) != _measured(begun.plan) or plan.seed != begun.plan.seed:
         raise SelectionError(
             f"{begun.directory} was begun with other cells, launches or another seed\n"
