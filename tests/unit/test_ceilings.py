@@ -105,7 +105,8 @@ def test_this_machine_is_measured_within_its_budget() -> None:
     assert torch.get_float32_matmul_precision() == before
     bandwidth, flops = dict(found.bandwidth), dict(found.flops)
     assert tuple(bandwidth) == WORKING_SETS["cpu"]
-    assert all(0.5e9 < rate < 100e12 for rate in bandwidth.values())
+    # By orders of magnitude: what else runs here can take a processor away for most of a small measurement.
+    assert all(1e7 < rate < 100e12 for rate in bandwidth.values()), bandwidth
     assert 0.5e9 < bandwidth[256 << 20] < 2e12
     assert 1e9 < flops["float32"] < 1e15
     assert all(1e9 < rate < 1e15 for rate in flops.values())

@@ -78,10 +78,12 @@ def test_a_crash_leaves_what_was_written_until_then(tmp_path: Path) -> None:
 
 
 def test_a_hang_has_its_time_once_more_and_not_longer(tmp_path: Path) -> None:
+    # Tests that ran before in this process may have some of their own.
+    others = set(descendants(os.getpid()))
     row = launched(tmp_path, "Endless", "eager", keep_debug=("timeout",), timeout_seconds=5.0)
     assert row["status"] == "timeout"
     assert row["debug"].endswith("; run once more, it ended as timeout")
-    assert not descendants(os.getpid()), "nothing of it is left"
+    assert set(descendants(os.getpid())) <= others, "nothing of it is left"
 
 
 @pytest.mark.parametrize("wanted", [(), ("crash", "OOM")])
