@@ -180,6 +180,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         run(session, "dev", "pytest", *session.posargs)
         return
-    # What reaches nothing outside of its process (or a browser of its own) has a process per processor; an engine and a GPU are had one by one.
-    run(session, "dev", "pytest", "tests/unit", "tests/browser", "--numprocesses=auto", "--dist=loadfile", "--durations=25")
-    run(session, "dev", "pytest", "tests", "--ignore=tests/unit", "--ignore=tests/browser", "--durations=25")
+    # What reaches nothing outside of its process has a process per processor, and so have browsers; an engine and a GPU are had one by one.
+    beside = ["--numprocesses=auto", "--dist=loadfile"]
+    run(session, "dev", "pytest", "tests/unit", *beside, "--durations=15")
+    run(session, "dev", "pytest", "tests/browser", *beside)
+    run(session, "dev", "pytest", "tests", "--ignore=tests/unit", "--ignore=tests/browser", "--durations=15")
