@@ -287,7 +287,10 @@ def test_colours_follow_the_system_until_a_reader_chooses(watched: Watched, page
     assert lightness() < 200
     page.locator("#theme").click()
     assert lightness() > 600
+    # Another process may read what was kept: it has to have been written.
+    page.wait_for_timeout(500)
     page.reload()
+    page.wait_for_selector("html[data-ready]")
     assert lightness() > 600
     page.evaluate("localStorage.clear()")
     watched.assert_quiet()
