@@ -22,7 +22,7 @@ def seed(value: int, device: str) -> None:
 def has_drawn(value: int, device: str) -> bool:
     """Whether a call has drawn random numbers since ``seed``. Seeds anew."""
     before = _generators(device)
-    torch.manual_seed(value)
+    seed(value, device)
     return any(not torch.equal(one, other) for one, other in zip(before, _generators(device), strict=True))
 
 

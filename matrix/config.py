@@ -127,6 +127,17 @@ def known_debug_status(text: str) -> str:
     return text
 
 
+def _of_compilers(settings: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    """Which keys there are is known to the image's torch alone."""
+    for name in settings:
+        part, dot, key = name.partition(".")
+        if part not in catalog.COMPILERS or not dot or not key:
+            raise ValueError(
+                f"{name!r} is no setting of torch's compilers{nearest(part, catalog.COMPILERS)}: {', '.join(f'{each}.KEY' for each in catalog.COMPILERS)}"
+            )
+    return settings
+
+
 Name = Annotated[str, AfterValidator(_regular_name)]
 Backend = Annotated[str, AfterValidator(known_backend)]
 Experiment = Annotated[str, AfterValidator(known_experiment)]
@@ -139,6 +150,7 @@ ContainerPath = Annotated[str, AfterValidator(_own_place)]
 Processors = Annotated[str, AfterValidator(_processors)]
 Gpus = Annotated[str, AfterValidator(known_gpus)]
 DebugStatus = Annotated[str, AfterValidator(known_debug_status)]
+CompilerSettings = Annotated[dict[str, str | int | float | bool], AfterValidator(_of_compilers)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
 BatchSize = Annotated[int, Field(gt=0)]
@@ -146,17 +158,6 @@ BatchSize = Annotated[int, Field(gt=0)]
 
 class Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-def _of_compilers(settings: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
-    """Which keys there are is known to the image's torch alone."""
-    for name in settings:
-        part, dot, key = name.partition(".")
-        if part not in catalog.COMPILERS or not dot or not key:
-            raise ValueError(
-                f"{name!r} is no setting of torch's compilers{nearest(part, catalog.COMPILERS)}: {', '.join(f'{each}.KEY' for each in catalog.COMPILERS)}"
-            )
-    return settings
 
 
 class Run(Model):
@@ -206,7 +207,7 @@ class Run(Model):
     channels_last: bool = Field(default=False, description="weights and inputs of four dimensions with the channels last")
     activation_checkpointing: bool = Field(default=False, description="in training, compute activations again in place of keeping them")
     optimizer: Literal["sgd", "adam"] | None = Field(default=None, description="of training; the workload's own where absent")
-    torch_config: Annotated[dict[str, str | int | float | bool], AfterValidator(_of_compilers)] = Field(
+    torch_config: CompilerSettings = Field(
         default_factory=dict, description="settings of torch's compilers: dynamo.KEY, inductor.KEY, functorch.KEY, fx.KEY"
     )
     distributed: Literal["ddp", "fsdp"] | None = Field(default=None, description="spread training over ranks: replicated or sharded")

@@ -33,6 +33,15 @@ TREATMENTS = (
     "keep_debug",
 )
 """The same, of everything that measures."""
+OF_ONE_EXPERIMENT = {
+    "batch_sizes": ("dynamic-shapes", "recompiles"),
+    "dynamic": ("dynamic-shapes",),
+    "first_batch_size": ("largest-batch",),
+    "compare": ("baselines",),
+}
+"""Options that nothing but these experiments reads."""
+OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
+"""Options that nothing but training reads."""
 
 
 def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
@@ -62,16 +71,6 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     for image in changed["images"].values():
         image["container"] |= {name: value for name, value in limits.items() if value is not None}
     return matrix_of(changed)
-
-
-OF_ONE_EXPERIMENT = {
-    "batch_sizes": ("dynamic-shapes", "recompiles"),
-    "dynamic": ("dynamic-shapes",),
-    "first_batch_size": ("largest-batch",),
-    "compare": ("baselines",),
-}
-"""Options that nothing but these experiments reads."""
-OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 
 
 def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> None:

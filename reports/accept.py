@@ -21,7 +21,7 @@ from matrix.config import SUITES, Matrix, load_matrix
 from matrix.errors import SelectionError
 from matrix.store import latest_run
 from reports.accepted import FOLDER, Change, became, changes, file_of, read_accepted, write_accepted
-from reports.load import Source, load
+from reports.load import load
 from reports.manifest import mapping
 from reports.page.numbers import counted
 
@@ -65,14 +65,14 @@ def make_parser() -> argparse.ArgumentParser:
 def _accept(options: argparse.Namespace) -> int:
     run = options.run or latest_run(options.results)
     matrix = load_matrix(options.config, SOURCE / SUITES)
-    source, table = _measured(run)
-    if other := other_settings(source.manifest, matrix):
+    loaded = load([run])
+    if other := other_settings(loaded.sources[0].manifest, matrix):
         raise SelectionError(
             f"{run} was measured with other settings than {options.config} has, and would be expected of every run: {', '.join(other)}\n"
             f"  next: a run without these options, or write them into [run] of {options.config}"
         )
     differ = 0
-    for label, found in statuses_of(run, table, options.label):
+    for label, found in statuses_of(run, loaded.table, options.label):
         if label.partition("@")[0] not in matrix.images:
             raise SelectionError(
                 f"{label} is no image of {options.config}{nearest(label.partition('@')[0], matrix.images)}\n"
@@ -90,11 +90,6 @@ def _accept(options: argparse.Namespace) -> int:
         print(f"  next: mend it, or accept it: nox -s accept -- {run}", file=sys.stderr)
         return DIFFERS
     return 0
-
-
-def _measured(run: Path) -> tuple[Source, pd.DataFrame]:
-    loaded = load([run])
-    return loaded.sources[0], loaded.table
 
 
 def other_settings(manifest: Mapping[str, Any], matrix: Matrix) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.cell import Cell, LaunchSpec
-from harness.protocols import Backend, Bench, Clock, Subject
+from harness.protocols import Backend, Bench, Clock, Evidence, Outputs, Subject
 from harness.records import Taken, Warn
 
 
@@ -33,6 +35,22 @@ class Said:
 
     def artifact(self, name: str) -> Path:
         return self._folder / name
+
+
+class Changing(Backend):
+    """Runs the model as it is, or makes of its output what ``change`` does."""
+
+    compiles = False
+
+    def __init__(self, change: Callable[[torch.Tensor], Outputs] | None = None) -> None:
+        self._change = change
+
+    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
+        change = self._change
+        return subject.model if change is None else lambda x: change(subject.model(x))
+
+    def evidence(self) -> Evidence:
+        return Evidence(details={"ran": True})
 
 
 def spec_of(*cells: Cell, **settings: Any) -> LaunchSpec:

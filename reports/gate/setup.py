@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -107,7 +106,7 @@ class GateSetup:
         return chosen if chosen.blocks == blocks else _settled(chosen, blocks)
 
 
-@functools.lru_cache
+@lru_cache
 def _settled(margin: Margin, blocks: bool) -> Margin:
     """One for all cells that have it: there are ten thousand."""
     return margin.model_copy(update={"blocks": blocks})

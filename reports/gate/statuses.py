@@ -60,8 +60,8 @@ def judge_status(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow], *, wor
             verdict, reason = Verdict.INCONCLUSIVE, otherwise
         case _:
             verdict, reason = Verdict.INCONCLUSIVE, f"flaky: {otherwise}"
-    why = next((row.reason for row in candidate if row.status == now and row.reason and now not in Status.PASSED), "")
-    return _finding(verdict, joined((reason, now if now not in Status.PASSED else "", why), ": "), p=p, launches=len(candidate))
+    failure = "" if now in Status.PASSED else joined((now, _why(candidate, now)), ": ")
+    return _finding(verdict, joined((reason, failure), ": "), p=p, launches=len(candidate))
 
 
 def beside_accepted(finding: Finding | None, accepted: Accepted, cell: str, candidate: Sequence[AnyRow]) -> Finding | None:
@@ -73,9 +73,8 @@ def beside_accepted(finding: Finding | None, accepted: Accepted, cell: str, cand
     settled = finding is not None and finding.verdict == Verdict.REGRESSED
     if settled or not was or not candidate or is_as_accepted(was, now) or _how_often(candidate) != Often.ALWAYS:
         return finding
-    why = next((row.reason for row in candidate if row.status == now and row.reason), "")
     said = f"{accepted.file} has {was}, and the candidate failed {_failures(candidate)}"
-    return _finding(Verdict.REGRESSED, joined((said, now, why), ": "), launches=len(candidate))
+    return _finding(Verdict.REGRESSED, joined((said, now, _why(candidate, now)), ": "), launches=len(candidate))
 
 
 def judge_dead(baseline: Sequence[AnyRow], lost: Sequence[AnyRow], candidate: Sequence[AnyRow], deaths: int) -> Finding | None:
@@ -117,6 +116,11 @@ def _cannot_any_more(baseline: Sequence[AnyRow], candidate: Sequence[AnyRow]) ->
     """Whether one image cannot have a cell that the other has: no launch says otherwise."""
     fewest = min(len(baseline), len(candidate))
     return fewest >= SETTLED_BY and cannot(_failed(candidate), len(candidate)) and Status.UNSUPPORTED not in _failed(baseline)
+
+
+def _why(rows: Sequence[AnyRow], status: str) -> str:
+    """What the first row that ended so has to say of it."""
+    return next((row.reason for row in rows if row.status == status and row.reason), "")
 
 
 def _failures(rows: Sequence[AnyRow]) -> str:

@@ -25,6 +25,8 @@ BACKENDS = ("eager", "inductor", "aot-inductor", "onnxruntime")
 FAILURES = (Status.FAIL_ACCURACY, Status.OOM, Status.TIMEOUT, Status.crash("SIGSEGV"), Status.FAIL_TO_RUN, Status.UNSUPPORTED)
 BEGIN = datetime.datetime(2026, 1, 5, 6, tzinfo=datetime.timezone.utc)
 HARNESS = "0123456789abcdef" * 4
+VERSIONS = 6
+"""Runs of ``write_versions``."""
 CHUNK = 200
 """Cells whose samples are written together."""
 
@@ -108,6 +110,17 @@ def write_run(directory: Path, shape: Shape) -> Path:
             _samples(directory / SAMPLES, launch, cells, eager, backend, failed, random, shape)
     (directory / MANIFEST).write_text(json.dumps(_manifest(directory.name, shape, cells, launches)), encoding="utf-8")
     return directory
+
+
+def write_versions(folder: Path, growth: float) -> list[Path]:
+    """Runs of one image in a row of versions; the fourth is slower by ``growth``, and those after it stay so."""
+    return [
+        write_run(
+            folder / f"run-{number}",
+            Shape(cells=8, images=1, launches=4, samples=4, failing=0.0, day=number, versions=number // 3, growth=growth, noise=0.003),
+        )
+        for number in range(VERSIONS)
+    ]
 
 
 def _row(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from matrix.config import SUITES, load_matrix
-from reports.__main__ import main as report
-from tests.benchmarks.page_data import Shape, write_run
-from tests.browser.watched import watching
+from matrix.config import SUITES as MARKS
+from matrix.config import load_matrix
+from tests.benchmarks.page_data import SUITES, Shape, write_run, write_versions
+from tests.browser.watched import made, watching
 from tests.conftest import SOURCE
 
 SIZE = {"width": 1280, "height": 860}
@@ -34,7 +33,6 @@ EFFECTS = {
 }
 """Of the candidate's inductor over the baseline's."""
 TIMES = ("abs_latency", "backend_latency_seconds", "backend_p05_seconds")
-RUNS = 6
 FEW = 1
 """Launches whose rows have warnings."""
 PLACE = 5
@@ -43,7 +41,8 @@ PLACE = 5
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        compared, history = _gated(Path(folder)), _history(Path(folder))
+        compared = _gated(Path(folder))
+        history = made(*write_versions(Path(folder), growth=0.08), output=Path(folder) / "history.html")
         for name, file, view, dark in (
             ("compare", compared, "#compare", False),
             ("matrix", compared, "#matrix", False),
@@ -62,12 +61,11 @@ def _gated(folder: Path) -> Path:
     for path in (run / "manifest.json", run / "samples.csv", run / "results.csv"):
         text = path.read_text(encoding="utf-8")
         for number, name in enumerate(NAMES):
-            suite = ("micro", "torchbench", "huggingface", "timm")[number % 4]
-            text = text.replace(f"{suite}/workload_{number:05d}", name)
+            text = text.replace(f"{SUITES[number % len(SUITES)]}/workload_{number:05d}", name)
         path.write_text(text, encoding="utf-8")
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     # A gate wants to know by which settings its rows were measured.
-    manifest["matrix"] = load_matrix(SOURCE / "matrix.toml", SOURCE / SUITES).model_dump(mode="json")
+    manifest["matrix"] = load_matrix(SOURCE / "matrix.toml", SOURCE / MARKS).model_dump(mode="json")
     manifest["user_modules"] = {}
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     rows = pd.read_csv(run / "results.csv", dtype=str, keep_default_na=False)
@@ -83,28 +81,10 @@ def _gated(folder: Path) -> Path:
             rows.loc[told, column] = (values * effect if column in TIMES else values / effect).map(repr)
     rows.to_csv(run / "results.csv", index=False)
     sides = ["--baseline", f"{run}#cpu@2.10", "--candidate", f"{run}#cpu@2.11", "--results", str(folder / "gates")]
-    subprocess.run([sys.executable, "-m", "reports.gate", *sides, "-k", " inductor "], cwd=SOURCE, env=dict(os.environ), check=False)
+    subprocess.run([sys.executable, "-m", "reports.gate", *sides, "-k", " inductor "], cwd=SOURCE, check=False)
     (verdicts,) = (folder / "gates").glob("*/gate.json")
     (run / "gate.json").write_text(verdicts.read_text(encoding="utf-8").replace(str(folder / "gates"), "results"), encoding="utf-8")
-    return _made(run, output=folder / "compared.html")
-
-
-def _history(folder: Path) -> Path:
-    """Runs of versions in a row, of which the fourth is slower, and those after it."""
-    runs = [
-        write_run(
-            folder / f"run-{number}",
-            Shape(cells=8, images=1, launches=4, samples=4, failing=0.0, day=number, versions=number // 3, growth=0.08, noise=0.003),
-        )
-        for number in range(RUNS)
-    ]
-    return _made(*runs, output=folder / "history.html")
-
-
-def _made(*runs: Path, output: Path) -> Path:
-    if report([*map(str, runs), "--output", str(output)]) != 0:
-        raise SystemExit(f"no page of {runs}")
-    return output
+    return made(run, output=folder / "compared.html")
 
 
 def _take(picture: Path, file: Path, view: str, *, dark: bool) -> None:

@@ -12,7 +12,7 @@ from harness.records import Row, Status
 from reports.gate.outputs.as_json import to_json
 from reports.gate.procedure import Verdict
 from reports.gate.report import Change, Decision, Side
-from tests.benchmarks.page_data import Shape, write_run
+from tests.benchmarks.page_data import Shape, write_run, write_versions
 from tests.browser.watched import Watched, made, watching
 from tests.unit.gate_samples import cell, finding, report
 from tests.unit.page_runs import manifest_of
@@ -22,7 +22,6 @@ from tests.unit.page_runs import write_run as write_small
 LONG = "x" * 150 + "-" + "deep/" * 30
 """A name without a space, as long as three lines of a wide window."""
 SHAPE = Shape(cells=48, images=2, launches=4, samples=12, failing=0.1)
-RUNS = 6
 
 
 @pytest.fixture
@@ -40,16 +39,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def history_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of one image in a row of versions; the fourth is slower by 15 %, and those after it stay so."""
+    """Runs of versions in a row, the later ones slower by 15 %."""
     folder = tmp_path_factory.mktemp("history")
-    runs = [
-        write_run(
-            folder / f"run-{number}",
-            Shape(cells=8, images=1, launches=4, samples=4, failing=0.0, day=number, versions=number // 3, growth=0.15, noise=0.003),
-        )
-        for number in range(RUNS)
-    ]
-    return made(*runs, output=folder / "report.html")
+    return made(*write_versions(folder, growth=0.15), output=folder / "report.html")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from harness.experiments.checking import Checked, check
 from harness.measure.clock import CpuClock
 from harness.protocols import Backend, Evidence, Outputs, Subject, Tolerance
 from harness.records import Status
-from tests.said import Said, bench_of
+from tests.said import Changing, Said, bench_of
 
 
 class Counter(nn.Module):
@@ -97,21 +97,6 @@ class NoDoubles(nn.Module):
         return x * 3
 
 
-class Otherwise(Backend):
-    compiles = False
-    calls_until_final = 1
-    tolerance = None
-
-    def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self._change = change
-
-    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
-        return lambda x: self._change(subject.model(x))
-
-    def evidence(self) -> Evidence:
-        return Evidence(columns={}, details={})
-
-
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -129,7 +114,7 @@ def test_half_precision_without_float64_is_compared_by_direction_and_size(
     torch.manual_seed(3)
     subject = Subject(model=NoDoubles(), inputs=(torch.randn(4096).to(torch.bfloat16),))
     cell = Cell(workload="w/w", backend="b", precision="bfloat16")
-    found = check(bench_of(cell, subject, Otherwise(change), CpuClock(), said))
+    found = check(bench_of(cell, subject, Changing(change), CpuClock(), said))
     assert found == status if status else isinstance(found, Checked)
     assert said.fields["compared_by"] == "cosine"
     assert said.warnings == ["no_fp64_reference"]
@@ -138,7 +123,7 @@ def test_half_precision_without_float64_is_compared_by_direction_and_size(
 def test_float32_without_float64_is_compared_by_elements(tmp_path: Path) -> None:
     said = Said(tmp_path)
     subject = Subject(model=NoDoubles(), inputs=(torch.randn(64),))
-    found = check(bench_of(Cell(workload="w/w", backend="b"), subject, Otherwise(lambda y: y + 0.01), CpuClock(), said))
+    found = check(bench_of(Cell(workload="w/w", backend="b"), subject, Changing(lambda y: y + 0.01), CpuClock(), said))
     assert (found, said.fields["compared_by"]) == (Status.FAIL_ACCURACY, "elements")
 
 
@@ -150,7 +135,7 @@ class Draws(nn.Module):
 @pytest.mark.parametrize(("model", "said_of_numbers"), [(Draws(), True), (nn.Identity(), False)], ids=["draws", "does not"])
 def test_what_draws_random_numbers_is_told_that_a_backend_may_draw_others(tmp_path: Path, model: nn.Module, said_of_numbers: bool) -> None:
     said = Said(tmp_path)
-    backend = Otherwise(lambda y: y + torch.rand(y.shape, dtype=y.dtype))
+    backend = Changing(lambda y: y + torch.rand(y.shape, dtype=y.dtype))
     found = check(bench_of(Cell(workload="w/w", backend="b"), Subject(model=model, inputs=(torch.randn(64),)), backend, CpuClock(), said))
     assert found == Status.FAIL_ACCURACY
     assert ("inductor.fallback_random=true" in said.fields["reason"]) == said_of_numbers

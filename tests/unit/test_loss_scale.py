@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from harness.experiments.checking import Checked, check
 from harness.experiments.loss_scale import FIRST, HEADROOM, settled
 from harness.experiments.steps import make_step, results
 from harness.measure.clock import CpuClock
-from harness.protocols import Backend, Evidence, Outputs, Results, Subject
+from harness.protocols import Outputs, Results, Subject
 from harness.workloads.subjects import copy_of
-from tests.said import Said, bench_of
+from tests.said import Changing, Said, bench_of
 
 AMP = Cell(workload="w/w", backend="eager", mode="training", precision="amp")
 SETTINGS: dict[str, Any] = {"mode": "training", "precision": "amp", "device": "cpu"}
@@ -136,21 +136,10 @@ def test_parameters_without_a_gradient_are_no_error() -> None:
 
 def test_the_check_passes_and_tells_the_scale(tmp_path: Path) -> None:
     said = Said(tmp_path)
-    checked = check(bench_of(AMP, subject_of(1e-8), ModelItself(), CpuClock(), said))
+    checked = check(bench_of(AMP, subject_of(1e-8), Changing(), CpuClock(), said))
     assert isinstance(checked, Checked)
     assert said.fields["loss_scale"] == FIRST
     assert said.fields["eager_error"] < 0.01
-
-
-class ModelItself(Backend):
-    compiles = False
-    calls_until_final = 1
-
-    def prepare(self, subject: Subject) -> Callable[..., Outputs]:
-        return subject.model
-
-    def evidence(self) -> Evidence:
-        return Evidence(columns={}, details={})
 
 
 class Roughly(torch.autograd.Function):
@@ -173,6 +162,6 @@ class Rough(nn.Module):
 def test_a_gradient_of_eagers_that_is_wrong_is_said_and_takes_no_reference_away(tmp_path: Path) -> None:
     said = Said(tmp_path)
     cell = Cell(workload="w/w", backend="eager", mode="training")
-    check(bench_of(cell, Subject(model=Rough(), inputs=(torch.randn(8),)), ModelItself(), CpuClock(), said))
+    check(bench_of(cell, Subject(model=Rough(), inputs=(torch.randn(8),)), Changing(), CpuClock(), said))
     assert said.warnings == ["eager_inexact"]
     assert said.fields["eager_error"] == pytest.approx(1.0)

@@ -12,7 +12,7 @@ import torch
 from harness.cell import Cell, Terms
 from harness.experiments.performance import Performance
 from harness.measure.clock import CpuClock
-from harness.protocols import Backend, Evidence, Subject
+from harness.protocols import Subject
 from harness.records import Status
 from harness.workloads.loading import load_subject
 from matrix.config import Matrix, load_matrix, parse_marks, parse_matrix
@@ -21,7 +21,7 @@ from matrix.options import make_parser, selection_of
 from matrix.plan import PlannedImage, Selection, make_plan
 from matrix.rules import terms_of
 from tests.conftest import SOURCE
-from tests.said import Said, bench_of, spec_of
+from tests.said import Changing, Said, bench_of, spec_of
 from tests.unit.test_config import GOOD
 
 CPU = PlannedImage(name="cpu")
@@ -119,25 +119,10 @@ class Noise(torch.nn.Module):
         return x * Noise.calls
 
 
-class Eager(Backend):
-    """Or what ``change`` makes of it."""
-
-    compiles = False
-
-    def __init__(self, change: Any = None) -> None:
-        self.change = change
-
-    def prepare(self, subject: Subject) -> Any:
-        return subject.model if self.change is None else lambda x: self.change(subject.model(x))
-
-    def evidence(self) -> Evidence:
-        return Evidence(details={"ran": True})
-
-
 def judged(tmp_path: Path, change: Any = None, *, repeats: bool) -> tuple[str, Said]:
     cell, said = Cell(workload="w/noise", backend="eager"), Said(tmp_path)
     subject = Subject(model=Noise(), inputs=(torch.rand(8, 8),), repeats=repeats)
-    bench = bench_of(cell, subject, Eager(change), CpuClock("cold"), said)
+    bench = bench_of(cell, subject, Changing(change), CpuClock("cold"), said)
     terms = {} if repeats else {cell.id: Terms(nondeterministic=True, reason="it counts its calls")}
     sampling = replace(bench.spec.sampling, samples=6, budget_seconds=0.1, energy_seconds=0.0)
     return Performance().run(replace(bench, spec=replace(bench.spec, terms=terms, sampling=sampling))), said
