@@ -10,7 +10,7 @@ import torch
 
 from harness.cell import Cell
 from harness.protocols import ExportFailed, FellBack, NoEvidence, Unsupported
-from harness.ranks import Followed
+from harness.ranks import Followed, RankLost
 from harness.records import Status, one_line
 
 _OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA (error: )?out of memory|out of memory$")
@@ -30,6 +30,8 @@ def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
     """Of whatever was raised in a phase of a cell."""
     if isinstance(error, Unsupported):
         return Failure(status=Status.UNSUPPORTED, reason=str(error))
+    if isinstance(error, RankLost):
+        return Failure(status=error.outcome[0], reason=str(error))
     if isinstance(error, FellBack):
         return Failure(status=Status.FALLBACK, reason=str(error))
     if isinstance(error, ExportFailed):
@@ -45,7 +47,7 @@ def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
 
 def is_expected(error: BaseException) -> bool:
     """Whether its text says all that there is to know: its traceback tells nobody anything."""
-    return isinstance(error, Unsupported | FellBack | ExportFailed | NoEvidence | Followed)
+    return isinstance(error, Unsupported | FellBack | ExportFailed | NoEvidence | Followed | RankLost)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,15 +1,20 @@
 """Several processes for one cell: a model that is replicated (DDP) or sharded (FSDP) over ranks, timed in the first of them.
 
 The cell's process forks the others before anything is loaded. All do the same, check and compile alike; only the first one writes, and decides
-what is called next: the others follow, told by pipes, so that no collective but the model's own is in a time. A rank that dies breaks the
-others' collectives, or keeps them until the cell's time is up; what is left of a cell is ended with it.
+what is called next: the others follow, told by pipes, so that no collective but the model's own is in a time. A rank that fails says why, and one
+that dies is seen to: by gloo the others' collectives break then, by NCCL they would wait for ever. What is left of a cell is ended with it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +22,39 @@ from typing import Any
 import torch
 from torch import distributed
 
-from harness.process import die_with_parent
+from harness.process import die_with_parent, oom_kills, signal_name
 from harness.protocols import Call, Unsupported
+from harness.records import Status
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 LOOPBACK = "lo"
 """A container has no other interface."""
+GRACE_SECONDS = 3.0
+"""Between the end of one rank and that of the first: its own collective may break meanwhile, and its traceback belongs into the log."""
+WORDS = 1000
+"""Characters of what a rank says before it goes: fewer than a pipe holds, so that nobody has to read them for the writer to get away."""
 
 
 class Followed(Exception):
     """A rank has done what it was told; there is nothing more for it to say."""
+
+
+class RankLost(Exception):
+    """Another rank failed or died, and the first one cannot go on."""
+
+    def __init__(self, rank: int, status: str, reason: str) -> None:
+        super().__init__(f"rank {rank}: {reason}")
+        self.outcome = (status, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Other:
+    """A rank, as the first one knows it."""
+
+    rank: int
+    process: int
+    words: int
+    """The end of a pipe that it writes to when it fails."""
 
 
 @dataclass(kw_only=True)
@@ -37,8 +65,72 @@ class Ranks:
     count: int
     device: str
     kind: str
+    meeting: Path
+    """A file that all of them find each other by."""
     _orders: list[int] = field(default_factory=list)
     """Of the first rank: a pipe to each other one; of another: the one that it reads."""
+    _words: int | None = None
+    """Of another rank: the pipe for what it says when it fails."""
+    _others: list[_Other] = field(default_factory=list)
+    """Of the first rank."""
+    _lost: RankLost | None = None
+    _any_lost: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def together(self, outcome_of: Callable[[BaseException], tuple[str, str]], finish: Callable[[str, str], None]) -> Iterator[None]:
+        """Join the others, and fail with whichever fails.
+
+        outcome_of: status and reason of an exception; finish: writes both down where the first rank hangs, and is about to be ended. Raises
+        in the first rank RankLost where another one is the cause, in others what was raised; Unsupported where there are fewer GPUs than ranks.
+        """
+        try:
+            for other in self._others:
+                threading.Thread(target=self._watch, args=(other, oom_kills(), finish), name=f"rank {other.rank}", daemon=True).start()
+            self._join()
+            yield
+        except Followed:
+            raise
+        except BaseException as error:
+            outcome = outcome_of(error)
+            if self._words is not None:
+                self._say(*outcome)
+            elif self._any_lost.wait(GRACE_SECONDS) and self._lost is not None and self._lost.outcome != outcome:
+                raise self._lost from error
+            raise
+
+    def end(self, status: str) -> None:
+        """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
+        if self._words is not None:
+            self._say(status, f"it ended as {status}; the log may say more")
+
+    def _say(self, status: str, reason: str) -> None:
+        if self._words is not None:
+            os.write(self._words, json.dumps([status, reason[:WORDS]], ensure_ascii=False).encode(errors="replace"))
+
+    def _watch(self, other: _Other, killed_before: int, finish: Callable[[str, str], None]) -> None:
+        """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
+        _, ended = os.waitpid(other.process, 0)
+        self._lost = _cause(other, ended, killed=oom_kills() > killed_before)
+        self._any_lost.set()
+        time.sleep(GRACE_SECONDS)
+        finish(self._lost.outcome[0], str(self._lost))
+        os._exit(1)
+
+    def _join(self) -> None:
+        arguments: dict[str, Any] = {}
+        if self.device == "cuda":
+            # Asked in each, after they were forked: who asks has CUDA open, and what is forked from that could not use it.
+            if torch.cuda.device_count() < self.count:
+                raise Unsupported(
+                    f"{self.count} ranks need {self.count} GPUs, and {torch.cuda.device_count()} are here: ranks in [run] of matrix.toml"
+                )
+            torch.cuda.set_device(self.rank)
+            arguments["device_id"] = torch.device("cuda", self.rank)
+        else:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
+        distributed.init_process_group(
+            BACKENDS[self.device], init_method=f"file://{self.meeting}", rank=self.rank, world_size=self.count, **arguments
+        )
 
     def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model over all ranks. Every rank calls this, in the same order."""
@@ -70,39 +162,45 @@ class Ranks:
 
 
 def start(kind: str, count: int, device: str) -> Ranks:
-    """Fork ``count - 1`` others and join them. Returns in each. To be called before torch has done anything in this process.
+    """Fork ``count - 1`` others. Returns in each, to be used as ``together``. To be called before torch has done anything in this process.
 
-    Raises Unsupported where the device has no means of talking, or there are fewer GPUs than ranks.
+    Raises Unsupported where the device has no means of talking.
     """
     if device not in BACKENDS or not distributed.is_available():
         raise Unsupported(f"torch {torch.__version__} has no collectives for the device {device}")
-    if device == "cuda" and torch.cuda.device_count() < count:
-        raise Unsupported(f"{count} ranks need {count} GPUs, and {torch.cuda.device_count()} are here: ranks in [run] of matrix.toml")
     meeting = Path(tempfile.mkdtemp(prefix="ranks-")) / "store"
-    orders = [os.pipe() for _ in range(count - 1)]
-    rank = 0
-    for other in range(1, count):
-        if os.fork() == 0:
+    orders, words = ([os.pipe() for _ in range(count - 1)] for _ in range(2))
+    others = []
+    for rank in range(1, count):
+        process = os.fork()
+        if process == 0:
             die_with_parent()
-            rank = other
-            break
-    kept = [pipe[1] for pipe in orders] if rank == 0 else [orders[rank - 1][0]]
-    for end in (end for pipe in orders for end in pipe):
-        # An end that is open elsewhere too would hide that a rank has gone.
-        if end not in kept:
-            os.close(end)
-    ranks = Ranks(rank=rank, count=count, device=device, kind=kind, _orders=kept)
-    _join(ranks, meeting)
-    return ranks
+            _keep(orders + words, orders[rank - 1][0], words[rank - 1][1])
+            return Ranks(
+                rank=rank, count=count, device=device, kind=kind, meeting=meeting, _orders=[orders[rank - 1][0]], _words=words[rank - 1][1]
+            )
+        others.append(_Other(rank=rank, process=process, words=words[rank - 1][0]))
+    kept = [write for _, write in orders]
+    _keep(orders + words, *kept, *(other.words for other in others))
+    return Ranks(rank=0, count=count, device=device, kind=kind, meeting=meeting, _orders=kept, _others=others)
 
 
-def _join(ranks: Ranks, meeting: Path) -> None:
-    arguments: dict[str, Any] = {}
-    if ranks.device == "cuda":
-        torch.cuda.set_device(ranks.rank)
-        arguments["device_id"] = torch.device("cuda", ranks.rank)
-    else:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-    distributed.init_process_group(
-        BACKENDS[ranks.device], init_method=f"file://{meeting}", rank=ranks.rank, world_size=ranks.count, **arguments
-    )
+def _keep(pipes: Sequence[tuple[int, int]], *kept: int) -> None:
+    """Close the other ends: one that is open elsewhere too would hide that a rank has gone."""
+    for end in {end for pipe in pipes for end in pipe} - set(kept):
+        os.close(end)
+
+
+def _cause(other: _Other, ended: int, *, killed: bool) -> RankLost:
+    """Of a rank whose process has ended: what it said, or how it ended."""
+    os.set_blocking(other.words, False)
+    with contextlib.suppress(BlockingIOError, ValueError):
+        status, reason = json.loads(os.read(other.words, 1 << 16))
+        return RankLost(other.rank, status, reason)
+    if not os.WIFSIGNALED(ended):
+        code = os.WEXITSTATUS(ended)
+        return RankLost(other.rank, Status.crash(f"exit{code}"), f"it ended with exit code {code}, without a word")
+    number = os.WTERMSIG(ended)
+    if number == signal.SIGKILL and killed:
+        return RankLost(other.rank, Status.OOM, "the kernel ended it: out of memory")
+    return RankLost(other.rank, Status.crash(signal_name(number)), f"it was ended by {signal_name(number)}; the log has its last stack")

@@ -62,7 +62,25 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     torch_config.apply(spec.treatment.torch_config)
     spread = _ranks(cell, spec)
     threads = torch.get_num_threads()
-    phase("load")
+    with contextlib.nullcontext() if spread is None else spread.together(lambda error: _outcome(error, phase.name, cell), journal.finish):
+        status = _experiment(cell, spec, journal, report, spread, began, again=again, slices=slices)
+    if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
+        journal.warn(Warn.SETTINGS_CHANGED)
+    return status
+
+
+def _experiment(
+    cell: Cell,
+    spec: LaunchSpec,
+    journal: JournalWriter,
+    report: _Reporter,
+    spread: Ranks | None,
+    began: float,
+    *,
+    again: bool,
+    slices: Slices | None,
+) -> str:
+    report.phase("load")
     if spec.treatment.gpu_memory_fraction is not None and cell.device == "cuda" and torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(spec.treatment.gpu_memory_fraction)
     clock = _clock(cell.device, spec.sampling)
@@ -84,9 +102,14 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
         ranks=spread,
     )
     status = cast("CompilesAgain", experiment).again(bench) if again else experiment.run(bench)
-    if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
-        journal.warn(Warn.SETTINGS_CHANGED)
+    if spread is not None:
+        spread.end(status)
     return status
+
+
+def _outcome(error: BaseException, phase: str, cell: Cell) -> tuple[str, str]:
+    failure = failure_of(error, phase, cell)
+    return failure.status, failure.reason
 
 
 def _ranks(cell: Cell, spec: LaunchSpec) -> Ranks | None:

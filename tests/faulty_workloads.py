@@ -5,6 +5,7 @@
 
 import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -251,6 +252,44 @@ class HangsARank(LosesARank):
     def forward(self, x):
         self.calls += 1
         if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            time.sleep(3600)
+        return self.layer(x)
+
+
+class FailsInARank(LosesARank):
+    """The second one alone raises."""
+
+    def forward(self, x):
+        if torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            raise ValueError("only here")
+        return self.layer(x)
+
+
+class FailsInEachRank(LosesARank):
+    """All of them raise the same."""
+
+    def forward(self, x):
+        raise ValueError("everywhere")
+
+
+class CrashesARank(LosesARank):
+    """The second one is killed by the system, in its third call."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return self.layer(x)
+
+
+class LosesARankAndGoesOn(LosesARank):
+    """The second one leaves, and the first one sees nothing of it: it waits."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized():
+            if torch.distributed.get_rank() == 1:
+                os._exit(5)
             time.sleep(3600)
         return self.layer(x)
 

@@ -74,10 +74,26 @@ def test_a_rank_that_is_lost_ends_in_a_row_and_leaves_no_process(workload: str, 
     if workload == "HangsARank":
         assert row["status"] == Status.TIMEOUT
     else:
-        assert row["status"] in {Status.EAGER_FAIL_TO_RUN, Status.FAIL_TO_RUN}
-        assert "peer" in row["reason"].lower() or "rank" in row["reason"].lower(), row["reason"]
+        assert (row["status"], row["reason"]) == ("crash:exit5", "rank 1: it ended with exit code 5, without a word")
     listed = subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True, check=True).stdout
     assert str(tmp_path) not in listed
+
+
+@pytest.mark.parametrize(
+    ("workload", "status", "reason"),
+    [
+        ("FailsInARank", Status.EAGER_FAIL_TO_RUN, "rank 1: ValueError (eager): only here"),
+        ("FailsInEachRank", Status.EAGER_FAIL_TO_RUN, "ValueError (eager): everywhere"),
+        ("CrashesARank", "crash:SIGSEGV", "rank 1: it was ended by SIGSEGV; the log has its last stack"),
+        ("LosesARankAndGoesOn", "crash:exit5", "rank 1: it ended with exit code 5, without a word"),
+    ],
+)
+def test_what_a_rank_says_or_how_it_ended_is_the_reason(workload: str, status: str, reason: str, tmp_path: Path) -> None:
+    """The last one is the first rank that waits for ever, as NCCL has it: it is ended, long before its time is up."""
+    began = time.monotonic()
+    row = launched(cell("eager", workload), tmp_path, timeout=100.0)
+    assert (row["status"], row["reason"]) == (status, reason)
+    assert time.monotonic() - began < 60
 
 
 def test_ranks_are_of_training_alone(tmp_path: Path) -> None:
