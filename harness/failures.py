@@ -47,7 +47,7 @@ def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
 
 def is_expected(error: BaseException) -> bool:
     """Whether its text says all that there is to know: its traceback tells nobody anything."""
-    return isinstance(error, Unsupported | FellBack | ExportFailed | NoEvidence | Followed | RankLost)
+    return isinstance(error, Unsupported | FellBack | ExportFailed | NoEvidence | Followed)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -30,6 +30,15 @@ def _generators(device: str) -> list[torch.Tensor]:
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if device == "cuda" else [])]
 
 
+def own_threads() -> None:
+    """In a process that was just forked, while it has one thread: torch makes its pool of threads anew.
+
+    It does so when somebody next asks for the pool, and where several threads do at once (autograd has one for each GPU, which all begin
+    by that), one finds none and ends the process. Source: torch's caffe2/utils/threadpool/pthreadpool-cpp.cc.
+    """
+    torch.set_num_threads(torch.get_num_threads())
+
+
 def use_threads(threads: int | None) -> None:
     """Threads inside an operator; None leaves torch its choice. Raises Unsupported for more than there are processors: so many would
     starve the host of processes before they said anything.

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from harness import numerics
 from harness.process import die_with_parent, oom_kills, signal_name
 from harness.protocols import Call, Unsupported
 from harness.records import Status
@@ -175,6 +176,7 @@ def start(kind: str, count: int, device: str) -> Ranks:
         process = os.fork()
         if process == 0:
             die_with_parent()
+            numerics.own_threads()
             _keep(orders + words, orders[rank - 1][0], words[rank - 1][1])
             return Ranks(
                 rank=rank, count=count, device=device, kind=kind, meeting=meeting, _orders=[orders[rank - 1][0]], _words=words[rank - 1][1]

@@ -49,6 +49,8 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
 def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool, slices: Slices | None) -> str:
     began = time.perf_counter()
     numerics.use_threads(spec.threads)
+    if cell.device == "cuda":
+        numerics.own_threads()
     random.seed(spec.seed)
     np.random.seed(spec.seed % 2**32)
     numerics.apply(spec.numerics)
