@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,22 +51,41 @@ def read_batch_sizes(path: Path) -> tuple[FoundBatchSize, ...]:
             lines = [line for line in csv.reader(opened) if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SelectionError(f"{path}: batch sizes cannot be read: {error}\n  {NEXT}") from None
-    found = _of_run(lines) if lines and LARGEST in lines[0] else tuple(_of_line(line, path) for line in lines)
+    found = _of_run(lines) if lines and LARGEST in lines[0] else _of_lines(lines, path)
     if not found:
         raise SelectionError(f"{path}: it tells no batch size\n  {NEXT}")
     return found
 
 
+def require_use(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> None:
+    """Raises SelectionError where there are sizes, and none is of any of these cells."""
+    if sizes and not any(size.is_of(cell) for cell in cells for size in sizes):
+        names = ", ".join(dict.fromkeys(size.workload for size in sizes[:3])) + (", ..." if len(sizes) > 3 else "")
+        raise SelectionError(
+            f"--batch-size-file: it has sizes of {names}, and no cell here is of these\n  next: see the names with --plan, or leave it out"
+        )
+
+
 def _of_run(lines: Sequence[Sequence[str]]) -> tuple[FoundBatchSize, ...]:
+    """Of several launches, what fits in each."""
     rows = (dict(zip(lines[0], line, strict=False)) for line in lines[1:])
+    smallest: dict[tuple[str, str, str, str], int] = {}
+    for row in rows:
+        if row.get(LARGEST, "").isdecimal():
+            of = (row["name"], row["dev"], row["mode"], row["precision"])
+            smallest[of] = min(smallest.get(of, int(row[LARGEST])), int(row[LARGEST]))
     return tuple(
-        FoundBatchSize(workload=row["name"], batch_size=int(row[LARGEST]), device=row["dev"], mode=row["mode"], precision=row["precision"])
-        for row in rows
-        if row.get(LARGEST, "").isdecimal()
+        FoundBatchSize(workload=name, batch_size=size, device=device, mode=mode, precision=precision)
+        for (name, device, mode, precision), size in smallest.items()
     )
 
 
-def _of_line(line: Sequence[str], path: Path) -> FoundBatchSize:
-    if len(line) != 2 or not line[1].strip().isdecimal() or int(line[1]) == 0:
-        raise SelectionError(f"{path}: {','.join(line)!r} is not NAME,SIZE\n  {NEXT}")
-    return FoundBatchSize(workload=line[0].strip(), batch_size=int(line[1]))
+def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
+    sizes: dict[str, int] = {}
+    for line in lines:
+        if len(line) != 2 or not line[1].strip().isdecimal() or int(line[1]) == 0:
+            raise SelectionError(f"{path}: {','.join(line)!r} is not NAME,SIZE\n  {NEXT}")
+        name, size = line[0].strip(), int(line[1])
+        if sizes.setdefault(name, size) != size:
+            raise SelectionError(f"{path}: it has two sizes of {name}, {sizes[name]} and {size}\n  next: leave one of the lines out")
+    return tuple(FoundBatchSize(workload=name, batch_size=size) for name, size in sizes.items())

@@ -15,7 +15,7 @@ from harness import catalog, operator_file
 from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
 from matrix import torchbench
-from matrix.batch_sizes import FoundBatchSize, with_batch_size
+from matrix.batch_sizes import FoundBatchSize, require_use, with_batch_size
 from matrix.config import PATH_PREFIX, Image, Matrix
 from matrix.errors import SelectionError
 from matrix.rules import is_named, is_of, left_out, matches
@@ -162,6 +162,7 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
         raise SelectionError(
             f"no cell is left to measure{selection.told}\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
         )
+    require_use(selection.found_batch_sizes, itertools.chain.from_iterable(cells.values()))
     order = random.Random(seed)
     sequence: list[PlannedImage] = []
     for _ in range(launches):
@@ -366,7 +367,12 @@ def recorded_operators(text: str) -> list[tuple[str, str]]:
     except (OSError, ValueError) as error:
         raise SelectionError(f"{text!r}: {error}\n  next: record one with --experiment operators") from None
     stem = path.name.partition(".")[0]
-    return [(f"{operator_file.SUITE}/{stem}:{recording.name(index)}", str(path)) for index in operator_file.measurable(recording)]
+    found = [(f"{operator_file.SUITE}/{stem}:{recording.name(index)}", str(path)) for index in operator_file.measurable(recording)]
+    if not found:
+        raise SelectionError(
+            f"{text!r}: no operator of it can be measured: what was recorded only views tensors, or reads none\n  next: record another workload with --experiment operators"
+        )
+    return found
 
 
 def _require_one_meaning(cells: Iterable[Cell]) -> None:

@@ -16,7 +16,12 @@ def rounded(value: float, digits: int = 3) -> str:
 
 
 def ratio(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.2f}x"
+    return ABSENT if value is None else f"{value:.{decimals(value)}f}x"
+
+
+def decimals(value: float, least: int = 2) -> int:
+    """So many that two digits of a ratio are seen, however small it is (to a billionth)."""
+    return max(least, min(9, 1 - math.floor(math.log10(value)))) if value > 0 else least
 
 
 def duration(seconds: float | None) -> str:

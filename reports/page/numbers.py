@@ -19,10 +19,10 @@ ABSENT = formats.ABSENT
 
 
 def ratio(value: float | None, digits: int = 2) -> str:
-    """1.95x; ratios of 10 and more have three digits."""
+    """1.95x; ratios of 10 and more have three digits, small ones two at least."""
     if not _known(value):
         return ABSENT
-    return f"{value:.{digits}f}{TIMES}" if value < 9.995 else f"{_rounded(value)}{TIMES}"
+    return f"{value:.{formats.decimals(value, digits)}f}{TIMES}" if value < 9.995 else f"{_rounded(value)}{TIMES}"
 
 
 def change(value: float | None) -> str:

@@ -409,7 +409,28 @@ def test_no_rows_and_one_row_are_pages_too(watched: Watched, tmp_path: Path, row
 def test_numbers_of_the_script_are_those_of_the_page(watched: Watched, page_file: Path) -> None:
     """Both have one set of rules for digits and units."""
     source = re.sub(r"^export ", "", (STATIC / "numbers.js").read_text(), flags=re.MULTILINE)
-    values = [0.0, 1e-12, 3.2e-9, 9.996e-4, 0.01, 0.5, 0.9949, 1.0, 1.0049, 9.994, 9.996, 99.94, 99.96, 1023.0, 1536.0, 123456.0, 7e9]
+    values = [
+        0.0,
+        1e-12,
+        3.2e-9,
+        9.996e-4,
+        0.0011,
+        0.01,
+        0.0999,
+        0.1,
+        0.5,
+        0.9949,
+        1.0,
+        1.0049,
+        9.994,
+        9.996,
+        99.94,
+        99.96,
+        1023.0,
+        1536.0,
+        123456.0,
+        7e9,
+    ]
     watched.page.goto("about:blank")
     for name in ("ratio", "change", "duration", "joules", "share", "error", "size", "count"):
         # Sizes and counts are whole.

@@ -178,3 +178,22 @@ def test_a_file_without_batch_sizes_is_refused(tmp_path: Path, text: str) -> Non
         selection("--batch-size-file", str(tmp_path / "sizes.txt"))
     with pytest.raises(SelectionError, match="cannot be read"):
         selection("--batch-size-file", str(tmp_path / "absent.txt"))
+
+
+def test_two_sizes_of_one_workload_are_refused_in_lines_and_the_smaller_one_fits_in_runs(tmp_path: Path) -> None:
+    lines = tmp_path / "sizes.txt"
+    lines.write_text("softmax,16\nsoftmax,16\nsoftmax,8\n")
+    with pytest.raises(SelectionError, match=r"two sizes of softmax, 16 and 8\n  next: "):
+        selection("--batch-size-file", str(lines))
+    rows = "".join(f"cpu,micro/softmax,inference,float32,pass,{size}\n" for size in (96, 64, 80))
+    (tmp_path / "results.csv").write_text("dev,name,mode,precision,status,largest_batch_size\n" + rows)
+    assert [each.batch_size for each in selection("--batch-size-file", str(tmp_path)).found_batch_sizes] == [64]
+
+
+def test_a_file_of_batch_sizes_that_is_of_no_cell_is_refused(tmp_path: Path) -> None:
+    lines = tmp_path / "sizes.txt"
+    lines.write_text("sort,8\nsfotmax,16\n")
+    asked = ("--batch-size-file", str(lines), "-k")
+    assert make_plan(parse_matrix(GOOD), (CPU,), selection(*asked, "sort eager")).launches[0].cells[0].batch_size == 8
+    with pytest.raises(SelectionError, match=r"sizes of sort, sfotmax, and no cell here is of these\n  next: .*--plan"):
+        make_plan(parse_matrix(GOOD), (CPU,), selection(*asked, "softmax eager"))

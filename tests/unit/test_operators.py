@@ -167,6 +167,13 @@ def test_a_file_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert operator_file.index_of(recording.name(0)) == 0
 
 
+def test_a_recording_without_an_operator_says_so(tmp_path: Path) -> None:
+    view = OperatorCall(operator="aten.view.default", arguments="[[],{}]", calls=3, alone=False)
+    operator_file.write(tmp_path / "file", Recording(cell="w", precision="float32", operators=(view,)))
+    with pytest.raises(SelectionError, match=r"no operator of it can be measured(.|\n)*next: record another"):
+        recorded_operators(f"operators:{tmp_path / 'file'}")
+
+
 def rows(**columns: list[Any]) -> pd.DataFrame:
     known: dict[str, Any] = {
         "suite": "operators",

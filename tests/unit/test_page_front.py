@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reports import format as formats
 from reports.page import numbers
 from reports.page.assets import MODULES, STATIC, VENDOR, assets, joined, libraries
 from reports.page.render import render
@@ -84,10 +85,24 @@ def test_templates_switch_escaping_off_for_nothing_but_what_is_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.0, "1.00\u00d7"), (0.954, "0.95\u00d7"), (9.999, "10.0\u00d7"), (123.4, "123\u00d7"), (None, ""), (math.nan, "")]
+    ("value", "text"),
+    [
+        (1.0, "1.00\u00d7"),
+        (0.954, "0.95\u00d7"),
+        (9.999, "10.0\u00d7"),
+        (123.4, "123\u00d7"),
+        (0.0541, "0.054\u00d7"),
+        (0.00113, "0.0011\u00d7"),
+        (0.0, "0.00\u00d7"),
+        (None, ""),
+        (math.nan, ""),
+    ],
 )
 def test_ratios(value: float | None, text: str) -> None:
     assert numbers.ratio(value) == text
+    if text and value and value < 9.995:
+        # On a terminal, in ASCII.
+        assert formats.ratio(value) == text.replace("\u00d7", "x")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ export function known(value) {
 
 export function ratio(value, digits = 2) {
   if (!known(value)) return "";
-  return (value < 9.995 ? value.toFixed(digits) : rounded(value)) + TIMES;
+  return (value < 9.995 ? value.toFixed(decimals(value, digits)) : rounded(value)) + TIMES;
+}
+
+/** So many that two digits of a ratio are seen, however small it is (to a billionth). */
+function decimals(value, least) {
+  return value > 0 ? Math.max(least, Math.min(9, 1 - Math.floor(Math.log10(value)))) : least;
 }
 
 export function change(value) {
