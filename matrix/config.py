@@ -40,7 +40,7 @@ Mode = Literal["inference", "training"]
 Precision = Literal["float32", "float16", "bfloat16", "amp"]
 Device = Literal["cpu", "cuda", "xla"]
 Shapes = Literal["small", "large"]
-Extra = Literal["huggingface"]
+Extra = Literal["huggingface", "timm"]
 """Files of images/extras/: NAME.in has what it is made from, NAME.py its smoke test."""
 
 
