@@ -15,6 +15,8 @@ from harness import catalog
 Value = str | int | float | bool
 _FORM = re.compile(r"([^()]+?)\s*(?:\((.*)\))?")
 _WORDS: Mapping[str, bool] = {"true": True, "false": False}
+MOST_NAMES = 40
+"""Of what there is, that a message tells."""
 KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 """Of options, as a message names them."""
 
@@ -56,7 +58,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?', or what there is, for an unknown name."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names)}" if names else ""
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(names) > MOST_NAMES:
+        return f"; there are {len(names)}, as {', '.join(names[:3])}"
+    return f"; there is {', '.join(names)}" if names else ""
 
 
 def parse_value(text: str) -> Value:

@@ -28,7 +28,7 @@ from harness import allocator, caches, catalog, debug_run, facts, files
 from harness.cell import Cell, LaunchSpec
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
-from harness.process import Ended, Stopped, become_reaper, run_process, signal_name
+from harness.process import Ended, Stopped, become_reaper, last_words, run_process, signal_name
 from harness.records import BY_FORM, Row, Sample, Status, Warn
 from harness.turns import BEGINNING, Place, Slices, Turns, connect
 
@@ -291,7 +291,7 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
     if ended.out_of_memory:
         return Status.OOM, f"{_end_of(ended, timeout_seconds)} {where}"
     if ended.signal is not None:
-        return Status.crash(signal_name(ended.signal)), f"{_end_of(ended, timeout_seconds)} {where}; the log has its last stack"
+        return Status.crash(signal_name(ended.signal)), f"{_end_of(ended, timeout_seconds)} {where}{last_words(ended.signal)}"
     return Status.crash(f"exit{ended.exit_code}"), f"{_end_of(ended, timeout_seconds)} {where}, without finishing"
 
 

@@ -29,6 +29,9 @@ REAP_SECONDS = 0.001
 LOG_BYTES = 8 << 30
 """Largest file that a cell may write: a workload that prints for ever must not take the disk from the cells behind it."""
 
+TELLING_SIGNALS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+"""What ``faulthandler`` writes the stacks of all threads for."""
+
 LINUX = sys.platform == "linux"
 
 
@@ -243,6 +246,11 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"SIG{number}"
+
+
+def last_words(number: int) -> str:
+    """Where to read on, after a process that was ended by a signal; empty where it had no time to write."""
+    return "; the log has its last stack" if number in TELLING_SIGNALS else ""
 
 
 def _kill_group(pid: int) -> None:

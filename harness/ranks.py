@@ -16,14 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
 
 from harness import numerics
-from harness.process import die_with_parent, oom_kills, signal_name
+from harness.process import die_with_parent, last_words, oom_kills, signal_name
 from harness.protocols import Call, Unsupported
 from harness.records import Status
 
@@ -66,7 +65,7 @@ class Ranks:
     count: int
     device: str
     kind: str
-    meeting: Path
+    meeting: str
     """A file that all of them find each other by."""
     _orders: list[int] = field(default_factory=list)
     """Of the first rank: a pipe to each other one; of another: the one that it reads."""
@@ -74,7 +73,8 @@ class Ranks:
     """Of another rank: the pipe for what it says when it fails."""
     _others: list[_Other] = field(default_factory=list)
     """Of the first rank."""
-    _lost: RankLost | None = None
+    _lost: list[RankLost] = field(default_factory=list)
+    """In the order of their ends: what broke is the first one, and others break because it is gone."""
     _any_lost: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
@@ -95,14 +95,13 @@ class Ranks:
             outcome = outcome_of(error)
             if self._words is not None:
                 self._say(*outcome)
-            elif self._any_lost.wait(GRACE_SECONDS) and self._lost is not None and self._lost.outcome != outcome:
-                raise self._lost from error
+            elif self._any_lost.wait(GRACE_SECONDS) and self._lost[0].outcome != outcome:
+                raise self._lost[0] from error
             raise
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, reason: str) -> None:
         """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
-        if self._words is not None:
-            self._say(status, f"it ended as {status}; the log may say more")
+        self._say(status, reason or f"it ended as {status}")
 
     def _say(self, status: str, reason: str) -> None:
         if self._words is not None:
@@ -111,10 +110,10 @@ class Ranks:
     def _watch(self, other: _Other, killed_before: int, finish: Callable[[str, str], None]) -> None:
         """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
         _, ended = os.waitpid(other.process, 0)
-        self._lost = _cause(other, ended, killed=oom_kills() > killed_before)
+        self._lost.append(_cause(other, ended, killed=oom_kills() > killed_before))
         self._any_lost.set()
         time.sleep(GRACE_SECONDS)
-        finish(self._lost.outcome[0], str(self._lost))
+        finish(self._lost[0].outcome[0], str(self._lost[0]))
         os._exit(1)
 
     def _join(self) -> None:
@@ -169,7 +168,7 @@ def start(kind: str, count: int, device: str) -> Ranks:
     """
     if device not in BACKENDS or not distributed.is_available():
         raise Unsupported(f"torch {torch.__version__} has no collectives for the device {device}")
-    meeting = Path(tempfile.mkdtemp(prefix="ranks-")) / "store"
+    meeting = _meeting()
     orders, words = ([os.pipe() for _ in range(count - 1)] for _ in range(2))
     others = []
     for rank in range(1, count):
@@ -185,6 +184,15 @@ def start(kind: str, count: int, device: str) -> Ranks:
     kept = [write for _, write in orders]
     _keep(orders + words, *kept, *(other.words for other in others))
     return Ranks(rank=0, count=count, device=device, kind=kind, meeting=meeting, _orders=kept, _others=others)
+
+
+def _meeting() -> str:
+    """The path of a new file. On Linux one without a name, which goes with the last that has it open, however they end."""
+    if hasattr(os, "memfd_create"):
+        return f"/proc/self/fd/{os.memfd_create('ranks')}"
+    descriptor, path = tempfile.mkstemp(prefix="ranks-")
+    os.close(descriptor)
+    return path
 
 
 def _keep(pipes: Sequence[tuple[int, int]], *kept: int) -> None:
@@ -205,4 +213,4 @@ def _cause(other: _Other, ended: int, *, killed: bool) -> RankLost:
     number = os.WTERMSIG(ended)
     if number == signal.SIGKILL and killed:
         return RankLost(other.rank, Status.OOM, "the kernel ended it: out of memory")
-    return RankLost(other.rank, Status.crash(signal_name(number)), f"it was ended by {signal_name(number)}; the log has its last stack")
+    return RankLost(other.rank, Status.crash(signal_name(number)), f"it was ended by {signal_name(number)}{last_words(number)}")

@@ -105,7 +105,7 @@ def _experiment(
     )
     status = cast("CompilesAgain", experiment).again(bench) if again else experiment.run(bench)
     if spread is not None:
-        spread.end(status)
+        spread.end(status, report.reason)
     return status
 
 
@@ -142,11 +142,17 @@ class _Reporter:
     """The journal, with the phase remembered."""
 
     def __init__(self, journal: JournalWriter, phase: Callable[[str], None]) -> None:
+        self._journal = journal
+        self.reason = ""
+        """What was last written as the row's."""
         self.phase = phase
-        self.set = journal.set
         self.warn = journal.warn
         self.samples = journal.samples
         self.artifact = journal.artifact
+
+    def set(self, **fields: object) -> None:
+        self.reason = str(fields.get("reason") or self.reason)
+        self._journal.set(**fields)
 
 
 def _clock(device: str, sampling: Sampling) -> Clock:

@@ -8,13 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import catalog
 from harness.cell import Cell
 from harness.output import ROWS
 from matrix.errors import SelectionError
 
 LARGEST = "largest_batch_size"
 """The column that only these runs fill."""
-NEXT = "next: --experiment largest-batch makes a run that can be given here; else a file with a line NAME,SIZE for each workload"
+NEXT = (
+    "next: --experiment largest-batch makes a run that can be given here; else a file with a line for each workload, as micro/softmax,128"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +61,26 @@ def read_batch_sizes(path: Path) -> tuple[FoundBatchSize, ...]:
 
 
 def require_use(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> None:
-    """Raises SelectionError where there are sizes, and none is of any of these cells."""
-    if sizes and not any(size.is_of(cell) for cell in cells for size in sizes):
+    """Raises SelectionError where there are sizes, and none is of any of these cells, or two that differ are of one."""
+    used = False
+    for cell in cells:
+        of_cell = {size.batch_size: size.workload for size in sizes if size.is_of(cell)}
+        used = used or bool(of_cell)
+        if len(of_cell) > 1:
+            told = " and ".join(f"{size} ({name})" for size, name in of_cell.items())
+            raise SelectionError(f"--batch-size-file: it has two sizes of {cell.workload}, {told}\n  next: leave one of them out")
+    if sizes and not used:
         names = ", ".join(dict.fromkeys(size.workload for size in sizes[:3])) + (", ..." if len(sizes) > 3 else "")
         raise SelectionError(
             f"--batch-size-file: it has sizes of {names}, and no cell here is of these\n  next: see the names with --plan, or leave it out"
         )
+
+
+def unknown_names(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> list[str]:
+    """Of workloads that neither the harness has nor any of these cells is of: of somebody else's models, or a slip of the pen."""
+    workloads = [*catalog.workload_names(), *(cell.workload for cell in cells)]
+    known = {name for workload in workloads for name in (workload, workload.partition("/")[2])}
+    return sorted({size.workload for size in sizes} - known)
 
 
 def _of_run(lines: Sequence[Sequence[str]]) -> tuple[FoundBatchSize, ...]:
@@ -84,7 +101,7 @@ def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSiz
     sizes: dict[str, int] = {}
     for line in lines:
         if len(line) != 2 or not line[1].strip().isdecimal() or int(line[1]) == 0:
-            raise SelectionError(f"{path}: {','.join(line)!r} is not NAME,SIZE\n  {NEXT}")
+            raise SelectionError(f"{path}: {','.join(line)!r} is not the name of a workload, a comma and a batch size above 0\n  {NEXT}")
         name, size = line[0].strip(), int(line[1])
         if sizes.setdefault(name, size) != size:
             raise SelectionError(f"{path}: it has two sizes of {name}, {sizes[name]} and {size}\n  next: leave one of the lines out")

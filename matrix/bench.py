@@ -8,20 +8,26 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness import catalog
+from harness.choice import nearest
 from harness.records import Status
 from images.build import ensure_image
+from matrix.batch_sizes import unknown_names
 from matrix.config import Matrix
 from matrix.engines.engine import Engine, Environment
 from matrix.errors import INCOMPLETE, SelectionError
 from matrix.options import selection_of
 from matrix.outputs import kept_outputs
 from matrix.overrides import require_effect, with_build_options, with_options
-from matrix.plan import Plan, PlannedImage, choose_image, make_plan
+from matrix.plan import Plan, PlannedImage, Selection, choose_image, make_plan
 from matrix.provenance import GATE, describe_run, user_module_digests
 from matrix.ready import build_settings, make_ready, recipe
 from matrix.resume import find_begun, ready_again, require_same_options, resumable, stated
 from matrix.runner import Settings, require_caches, run_plan
 from matrix.store import Run, create_run, new_name, open_run
+
+MOST_TOLD = 3
+"""Lines about one thing."""
 
 
 def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: Mapping[str, str]) -> int:
@@ -32,9 +38,11 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     chosen = tuple(choose_image(text, matrix, options.image) for text in options.images) or (
         choose_image(options.image, matrix, options.image),
     )
-    plan = make_plan(matrix, chosen, selection_of(options))
+    selection = selection_of(options)
+    plan = make_plan(matrix, chosen, selection)
     user_module_digests(plan)
     require_effect(matrix, plan, options)
+    _tell_unknown_sizes(selection, plan)
     if options.plan:
         _show(plan)
         return 0
@@ -97,6 +105,14 @@ def build_image(options: argparse.Namespace, matrix: Matrix, source: Path) -> in
     built = ensure_image(recipe(image, matrix, source), build_settings(matrix))
     print(built.reference)
     return 0
+
+
+def _tell_unknown_sizes(selection: Selection, plan: Plan) -> None:
+    names = unknown_names(selection.found_batch_sizes, (cell for launch in plan.launches for cell in launch.cells))
+    for name in names[:MOST_TOLD]:
+        print(f"--batch-size-file: no workload is named {name!r}{nearest(name, catalog.workload_names())}", file=sys.stderr)
+    if len(names) > MOST_TOLD:
+        print(f"--batch-size-file: and {len(names) - MOST_TOLD} more", file=sys.stderr)
 
 
 def _show(plan: Plan) -> None:

@@ -197,7 +197,7 @@ class Run(Model):
     )
     ceilings: bool = Field(default=True, description="measure what the machine can do, once per run, for the share of it that is reached")
     pin_allocator: bool = Field(default=True, description="keep the C library's allocator from moving its thresholds")
-    minify: bool = Field(default=False, description="of what is wrong, keep a small program that shows it")
+    minify: bool = Field(default=False, description="of a wrong result, keep a small program that shows it")
     memory_snapshot: bool = Field(default=False, description="keep the history of the GPU allocator over one call")
     keep_debug: tuple[DebugStatus, ...] = Field(
         default=(), description="statuses: a cell that ends in one is run once more, and the compilers' debug output of that is kept"

@@ -6,6 +6,7 @@ from images.errors import UserError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM: what was measured is kept."""
+OPTIONS = "next: see the options with --help"
 INCOMPLETE = 4
 """Exit code of a run with cells that the engine, not the image, kept from being measured."""
 
@@ -20,6 +21,10 @@ class SelectionError(UserError):
     """The options select nothing, or name what does not exist."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if "next: " in text else f"{text}\n  {OPTIONS}"
 
 
 class EngineMissing(UserError):

@@ -14,6 +14,7 @@ from harness.records import ENDS
 from matrix.batch_sizes import read_batch_sizes
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_debug_status, known_experiment, known_gpus
 from matrix.errors import SelectionError
+from matrix.parser import Parser
 from matrix.plan import Selection
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ _KINDS = {bool: "true|false", int: "NUMBER", float: "NUMBER", str: "WORD"}
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m matrix",
         description="Measures a matrix of workloads and backends inside container images.",
         epilog="Exit codes: 0 every planned cell has its row; 2 usage or configuration; 4 cells that the engine kept from being "
@@ -210,7 +211,7 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
     how.add_argument("--gpu-memory-fraction", type=_share, metavar="SHARE", help="of a GPU's memory, what torch may take: 0.5 is half")
     how.add_argument("--cache", choices=("cold", "hot"), help="a GPU's last-level cache before a call: flushed, or as it is")
     how.add_argument(
-        "--minify", action="store_true", default=None, help="of what is wrong, keep a small program that shows it (artifacts/)"
+        "--minify", action="store_true", default=None, help="of a wrong result, keep a small program that shows it (artifacts/)"
     )
     how.add_argument(
         "--memory-snapshot", action="store_true", default=None, help="keep the history of the GPU's allocator over one call (artifacts/)"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from harness import catalog
 from matrix.config import Container, Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Plan
@@ -33,15 +34,26 @@ TREATMENTS = (
     "keep_debug",
 )
 """The same, of everything that measures."""
+CHECKING = (catalog.PERFORMANCE, "coverage", "overhead", "dynamic-shapes", "recompiles", "determinism", "inspect")
+"""Experiments whose row is of one backend's checked call."""
 OF_ONE_EXPERIMENT = {
     "batch_sizes": ("dynamic-shapes", "recompiles"),
     "dynamic": ("dynamic-shapes",),
     "first_batch_size": ("largest-batch",),
     "compare": ("baselines",),
+    "distributed": (catalog.PERFORMANCE,),
+    "minify": (catalog.PERFORMANCE,),
+    "memory_snapshot": (catalog.PERFORMANCE,),
+    "save_outputs": CHECKING,
+    "compare_outputs": CHECKING,
 }
 """Options that nothing but these experiments reads."""
 OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 """Options that nothing but training reads."""
+OF_GPUS = ("tf32", "gpu_memory_fraction", "cache")
+"""Options that nothing but a cell on a GPU reads."""
+OPTION_OF = {"timeout_seconds": "timeout", "baselines": "compare"}
+"""Of settings of ``[run]``, where the option has another name."""
 
 
 def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
@@ -65,30 +77,36 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         given["keep_caches"] = str(kept.absolute())
     if getattr(options, "compare", None):
         given["baselines"] = options.compare
-    changed["run"] |= {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    changed["run"] |= given
     _check_memory(options.memory)
     limits = {"memory": options.memory, "gpus": options.gpus}
     for image in changed["images"].values():
         image["container"] |= {name: value for name, value in limits.items() if value is not None}
-    return matrix_of(changed)
+    return matrix_of(changed, {("run", name): f"--{OPTION_OF.get(name, name).replace('_', '-')}" for name in given})
 
 
 def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> None:
     """Raises SelectionError for an option that nothing of the run would read: who gave it expects something of it."""
     for name, experiments in OF_ONE_EXPERIMENT.items():
-        if getattr(options, name, None) and matrix.run.experiment not in experiments:
+        if getattr(options, name, None) is not None and matrix.run.experiment not in experiments:
             raise SelectionError(
-                f"--{name.replace('_', '-')} is of {' and '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
+                f"--{name.replace('_', '-')} is of {', '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
                 f"  next: --experiment {experiments[0]}, or leave it out"
             )
     if options.ranks is not None and matrix.run.distributed is None:
         raise SelectionError("--ranks: nothing is spread over ranks\n  next: --distributed ddp or fsdp, or leave it out")
-    if not any(cell.mode == "training" for launch in plan.launches for cell in launch.cells):
-        for name in OF_TRAINING:
-            if getattr(options, name) is not None:
-                raise SelectionError(
-                    f"--{name.replace('_', '-')} is of training, and no cell trains\n  next: --mode training, or leave it out"
-                )
+    cells = [cell for launch in plan.launches for cell in launch.cells]
+    if not any(cell.mode == "training" for cell in cells):
+        _refuse(options, OF_TRAINING, "is of training, and no cell trains\n  next: --mode training, or leave it out")
+    if not any(cell.device == "cuda" for cell in cells):
+        _refuse(options, OF_GPUS, "is of GPUs, and no cell is on one\n  next: the session of an image for a GPU (nox -l), or leave it out")
+
+
+def _refuse(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    for name in names:
+        if getattr(options, name, None) is not None:
+            raise SelectionError(f"--{name.replace('_', '-')} {why}")
 
 
 def _check_memory(text: str | None) -> None:
@@ -122,10 +140,21 @@ def with_build_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     return matrix_of(changed)
 
 
-def matrix_of(changed: Mapping[str, Any]) -> Matrix:
-    """The configuration that JSON holds, as in a manifest. SelectionError where it is none."""
+def matrix_of(changed: Mapping[str, Any], options: Mapping[tuple[str, ...], str] = {}) -> Matrix:  # read only
+    """The configuration that JSON holds, as in a manifest. SelectionError where it is none.
+
+    options: by the path of a setting, the option that it was given by.
+    """
     try:
         return Matrix.model_validate_json(json.dumps(changed), context=changed)
     except ValidationError as error:
-        texts = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        raise SelectionError("\n".join(texts)) from None
+        raise SelectionError("\n".join(_text(e["loc"], e, options) for e in error.errors())) from None
+
+
+def _text(path: tuple[str | int, ...], error: Mapping[str, Any], options: Mapping[tuple[str, ...], str]) -> str:
+    """One mistake, and where it is: at an option, or at a setting."""
+    option = options.get(tuple(map(str, path[:2])))
+    where = ".".join(map(str, path)) if option is None else option
+    value = f" {error['input']}" if option is not None and isinstance(error["input"], str | int | float) else ""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}{value}: {message[:1].lower()}{message[1:]}"

@@ -208,6 +208,10 @@ def _by_one_backend(settings: Image, selection: Selection, experiment: str) -> t
     """For an experiment that has one backend for all. Raises SelectionError where another was asked for."""
     backend = catalog.EXPERIMENT_BACKENDS[experiment]
     for asked in selection.backends:
+        if asked != backend and experiment == "baselines":
+            raise SelectionError(
+                f"the experiment baselines sets several backends beside {backend}\n  next: --compare {asked!r} for one of them"
+            )
         if asked != backend:
             raise SelectionError(
                 f"the experiment {experiment} runs everything by {backend}: by {asked} it would say the same\n  next: leave --backend out"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from images.errors import UserError
 from matrix.errors import INCOMPLETE, SelectionError
+from matrix.parser import Parser
 from matrix.store import latest_run
 from reports.gate.wording import counted
 from reports.load import load
@@ -26,7 +27,7 @@ PAGE = "report.html"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a name must not cost the table.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -43,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reports", description="Makes the page of one or more runs.")
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m reports", description="Makes the page of one or more runs.")
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run directories, or CSV files (the ancestor's too); the latest run where absent"
     )

@@ -19,6 +19,7 @@ from harness.records import Status
 from images.errors import UserError
 from matrix.config import SUITES, Matrix, load_matrix
 from matrix.errors import SelectionError
+from matrix.parser import Parser
 from matrix.store import latest_run
 from reports.accepted import FOLDER, Change, became, changes, file_of, read_accepted, write_accepted
 from reports.load import load
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nox -s accept --", description="Take a run's statuses for what is expected of its images from now on.", allow_abbrev=False
     )
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="directory of a run; the latest where absent")

@@ -6,7 +6,6 @@ if its operators ran one after another as they do alone.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.output import ROWS
 from harness.records import Status
 from images.errors import UserError
 from matrix.errors import INCOMPLETE, SelectionError
+from matrix.parser import Parser
 from reports.format import duration, percent, ratio
 
 SHOWN = 30
@@ -82,7 +82,7 @@ def as_text(found: Weighted) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m reports.operators", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python -m reports.operators", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run of operators:FILE")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the whole table")
     options = parser.parse_args(arguments)

@@ -227,6 +227,13 @@ class Drifts(Healthy):
         return torch.relu(x) + 1 + self.calls * 2.0**-23
 
 
+class Batched(Healthy):
+    """Its inputs are of any batch size."""
+
+    def get_example_inputs(self, batch_size=16):
+        return (torch.linspace(-1, 1, 16 * batch_size).reshape(batch_size, 16),)
+
+
 class LosesARank(Healthy):
     """In training over ranks: the second one leaves in its third call, while the first waits for its gradients."""
 
@@ -292,6 +299,27 @@ class LosesARankAndGoesOn(LosesARank):
                 os._exit(5)
             time.sleep(3600)
         return self.layer(x)
+
+
+class FailsInTheLastRank(LosesARank):
+    """The last one alone raises, and the first one sees nothing of it; those between meet the end of their connections."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized():
+            if torch.distributed.get_rank() == torch.distributed.get_world_size() - 1:
+                raise ValueError("only in the last")
+            if torch.distributed.get_rank() == 0:
+                time.sleep(3600)
+        return self.layer(x)
+
+
+class WrongInARank(LosesARank):
+    """The second one's compiled outputs are off by what has no gradient."""
+
+    def forward(self, x):
+        wrong = torch.compiler.is_compiling() and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1
+        return self.layer(x) + (1.0 if wrong else 0.0)
 
 
 class WrongSomewhere(Healthy):

@@ -20,6 +20,13 @@ class Directed(torch.nn.Module):
         return (torch.randn(32, 256),)
 
 
+class Batched(Directed):
+    """Its inputs are of any batch size, which makes it fit for every experiment; 32 is its own."""
+
+    def get_example_inputs(self, batch_size: int = 32) -> tuple[torch.Tensor, ...]:
+        return (torch.randn(batch_size, 256),)
+
+
 class Breaking(Directed):
     """Prints in the middle: dynamo makes two graphs of it."""
 

@@ -13,6 +13,7 @@ from torch._dynamo.utils import (
     counters,
     cumulative_time_spent_ns,
     get_compilation_metrics,
+    guard_failures,
 )
 
 from harness.cell import Cell
@@ -52,6 +53,7 @@ class Dynamo(Backend):
         # What eager compiled for itself, as flex_attention does, is none of this backend's.
         counters.clear()
         clear_compilation_metrics()
+        guard_failures.clear()
         cumulative_time_spent_ns.clear()
         compiled: Callable[..., Outputs] = torch.compile(
             subject.model, backend=self._name, options=self._options or None, fullgraph=self._fullgraph
@@ -94,7 +96,7 @@ class Dynamo(Backend):
                 "counters": {name: dict(values) for name, values in counters.items() if values},
                 "seconds": spent,
                 "graph_breaks": dict(breaks.most_common()),
-                "recompile_reasons": sorted({str(metrics.recompile_reason) for metrics in recompiled}),
+                "recompile_reasons": sorted({reason for reasons in guard_failures.values() for reason in reasons}),
             },
         )
 

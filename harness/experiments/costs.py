@@ -17,7 +17,7 @@ from harness.experiments.timing import BACKEND, EAGER
 from harness.measure import nvml
 from harness.measure.clock import GRAPH, HOST
 from harness.measure.energy import energy_per_call, find_meter
-from harness.measure.memory import held_bytes, peak_of, snapshot
+from harness.measure.memory import held_bytes, keeps_history, peak_of, snapshot
 from harness.measure.sampling import Measurement
 from harness.protocols import Bench, Clock, Replay, Report
 from harness.records import Taken
@@ -53,6 +53,8 @@ def _report_memory(steps: dict[str, Step], bench: Bench) -> None:
     clock.release()
     held = held_bytes(subject.model, subject.inputs)
     report.set(held_bytes=held)
+    if bench.spec.memory_snapshot and not keeps_history(clock.device):
+        report.set(reason=f"no memory snapshot: torch keeps no history of what is allocated on the device {clock.device}")
     totals = {}
     for variant, step in steps.items():
         for each in steps.values():
@@ -63,7 +65,7 @@ def _report_memory(steps: dict[str, Step], bench: Bench) -> None:
             return
         totals[variant] = held + peak.beyond_bytes
         report.set(**{f"{variant}_peak_beyond_bytes": peak.beyond_bytes, f"{variant}_peak_reserved_bytes": peak.reserved_bytes})
-        if bench.spec.memory_snapshot and clock.device == "cuda":
+        if bench.spec.memory_snapshot and keeps_history(clock.device):
             snapshot(step.call, report.artifact(f"memory-{variant}.pickle"))
     report.set(
         eager_peak_mem=totals[EAGER] / BYTES_PER_GIGABYTE,

@@ -22,12 +22,12 @@ from pathlib import Path
 import torch
 
 from harness.experiments.checking import exact_results, seeded, step_of
-from harness.experiments.sizes import at_batch_size
+from harness.experiments.sizes import at_batch_size, own_size
 from harness.experiments.steps import Step
 from harness.failures import is_out_of_memory
 from harness.files import write_table
 from harness.measure.memory import peak_of
-from harness.protocols import Bench, Subject, Unsupported
+from harness.protocols import Bench, Subject
 from harness.records import Status
 from harness.workloads.subjects import copy_of
 
@@ -52,8 +52,7 @@ class Try:
 class LargestBatch:
     def run(self, bench: Bench) -> str:
         """One call of the cell's mode in eager, and its check, at each size that is tried; the status is OOM where a batch of one does not fit."""
-        if bench.subject.batch_size is None:
-            raise Unsupported("the workload has no batch dimension")
+        own_size(bench)
         first = bench.spec.first_batch_size or FIRST
         tries: list[Try] = []
         path = bench.report.artifact("tries.csv")

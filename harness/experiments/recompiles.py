@@ -53,7 +53,7 @@ class Recompiles:
                 with change.around():
                     met.append((name, compiled_by(step.call, bench.clock)))
         again = [found for _, found in met if found.graphs]
-        reasons = {reason for found in again for reason in found.reasons}
+        reasons = set[str]().union(*(found.guards for found in again))
         bench.report.set(
             recompiles=sum(found.graphs for found in again), recompile_reasons=len(reasons), changes_met=len(met), guards=guards()
         )

@@ -10,14 +10,22 @@ from harness.protocols import Bench, Subject, Unsupported
 from harness.workloads.loading import load_subject
 
 
+def own_size(bench: Bench) -> int:
+    """The cell's own batch size. Raises Unsupported for a workload without a batch dimension."""
+    if bench.subject.batch_size is None:
+        raise Unsupported(
+            "the workload has no batch dimension: it has no other shapes\n"
+            "  next: one that takes batch_size, as a class of yours does with get_example_inputs(self, batch_size=16)"
+        )
+    return bench.subject.batch_size
+
+
 def sizes_of(bench: Bench) -> tuple[int, ...]:
     """Batch sizes in the order in which they are met, the cell's own first: those asked for, else one more, half and twice as many.
 
     Raises Unsupported for a workload without a batch dimension.
     """
-    own = bench.subject.batch_size
-    if own is None:
-        raise Unsupported("the workload has no batch dimension: it has no other shapes\n  next: one that takes batch_size")
+    own = own_size(bench)
     others = bench.spec.batch_sizes or (own + 1, own // 2, 2 * own)
     return tuple(dict.fromkeys((own, *(size for size in others if size > 0))))
 

@@ -128,10 +128,13 @@ def _plain(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         yield tensor
 
 
-def snapshot(call: Call, path: Path) -> bool:
-    """Record what one call allocates on the GPU into ``path``, for pytorch.org/memory_viz; False where nothing can be recorded."""
-    if not torch.cuda.is_available() or not hasattr(torch.cuda.memory, "_record_memory_history"):
-        return False
+def keeps_history(device: str) -> bool:
+    """Whether torch can say what was allocated there, and when."""
+    return device == "cuda" and torch.cuda.is_available() and hasattr(torch.cuda.memory, "_record_memory_history")
+
+
+def snapshot(call: Call, path: Path) -> None:
+    """Record what one call allocates on the GPU into ``path``, for pytorch.org/memory_viz. Of a device that ``keeps_history``."""
     torch.cuda.synchronize()
     torch.cuda.memory._record_memory_history(max_entries=SNAPSHOT_ENTRIES, stacks="python")
     try:
@@ -140,7 +143,6 @@ def snapshot(call: Call, path: Path) -> bool:
         torch.cuda.memory._dump_snapshot(str(path))  # type: ignore[no-untyped-call]
     finally:
         torch.cuda.memory._record_memory_history(enabled=None)
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)

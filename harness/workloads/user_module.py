@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,14 +25,19 @@ class UserModule:
         """Import the file (its folder comes first on ``sys.path``), build the class without arguments, and take its inputs.
 
         An attribute ``tolerance`` of the model takes the place of the precision's default; with a true ``cosine`` beside it, results are
-        compared by direction. ``shapes`` has no meaning here; a ``batch_size`` is refused, since the class names its inputs itself. TypeError and
-        AttributeError say what the class lacks.
+        compared by direction. ``shapes`` has no meaning here. A ``batch_size`` is for ``get_example_inputs(self, batch_size=N)``, whose default is
+        the class' own; Unsupported for a class that takes none. TypeError and AttributeError say what the class lacks.
         """
-        if batch_size is not None:
-            raise Unsupported(f"{self.class_name} chooses its inputs itself: leave batch_size out")
         torch.manual_seed(seed)
         model = self._class()()
-        inputs: object = model.get_example_inputs()  # type: ignore[operator]  # _class has made sure that it is there
+        example_inputs: Callable[..., object] = model.get_example_inputs  # type: ignore[assignment]  # _class has made sure that it is there
+        own_size = _default_of(example_inputs, "batch_size")
+        if batch_size is not None and own_size is None:
+            raise Unsupported(
+                f"{self.class_name} chooses its inputs itself\n  next: leave the batch size out, or write get_example_inputs(self, batch_size={batch_size})"
+            )
+        size = batch_size or own_size
+        inputs = example_inputs() if size is None else example_inputs(batch_size=size)
         if isinstance(inputs, torch.Tensor):
             inputs = (inputs,)
         if not isinstance(inputs, tuple | list):
@@ -38,6 +46,7 @@ class UserModule:
         subject = Subject(
             model=model,
             inputs=tuple(inputs),
+            batch_size=size,
             tolerance=None
             if tolerance is None
             else Tolerance(absolute_and_relative=float(tolerance), cosine=bool(getattr(model, "cosine", False))),
@@ -60,3 +69,9 @@ class UserModule:
         if not hasattr(found, "get_example_inputs"):
             raise AttributeError(f"{self.class_name} in {self.path} has no get_example_inputs()")
         return found
+
+
+def _default_of(function: Callable[..., Any], name: str) -> int | None:
+    """Of a parameter that is a whole number, or None."""
+    parameter = inspect.signature(function).parameters.get(name)
+    return parameter.default if parameter is not None and isinstance(parameter.default, int) else None

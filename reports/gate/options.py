@@ -10,6 +10,7 @@ from pathlib import Path
 from matrix.config import FILE_NAME, LONGEST_SECONDS, Matrix
 from matrix.errors import SelectionError
 from matrix.options import add_building, add_measuring, add_selection, measuring_words
+from matrix.parser import Parser
 from matrix.plan import DOCKER_PREFIX, PlannedImage, choose_image
 from reports.gate.baseline_file import read_baseline
 from reports.gate.report import BASELINE
@@ -23,7 +24,7 @@ _IMAGE = f"NAME, NAME@VERSION, {DOCKER_PREFIX}REF, a run (its directory; RUN{SEP
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports.gate",
         description="Compares two images on this host, cell by cell, and fails where the candidate is slower or wrong.",
         epilog="Exit codes: 0 pass; 1 regressed; 2 usage or configuration; 3 inconclusive (see --inconclusive); 4 infrastructure: engine, "

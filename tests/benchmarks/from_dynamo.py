@@ -1,5 +1,6 @@
 """Runs every command of docs/from-dynamo.md and writes what it gave into its column: ``nox -s from-dynamo -- OPTIONS OF bench``.
 
+A line may have several commands, with ``&&`` between them: what the last one gave is told. One that does not begin with ``nox`` is of the session's.
 ``--session inductor-cuda`` runs them in an image for a GPU, and writes the last column in place of the one before it; ``--jobs N`` runs several at a
 time, for times that nobody compares.
 """
@@ -11,6 +12,7 @@ import dataclasses
 import datetime
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,10 @@ from tests.conftest import SOURCE
 
 DOCUMENT = SOURCE / "docs" / "from-dynamo.md"
 NOT_YET = "not yet"
+OWN_RESULTS = Path("results/from-dynamo")
+"""Where lines have their results that name a place for them; made anew each time."""
+NEEDS_GPU = "needs a GPU"
+BENCH = "bench-"
 SHOWN = 4
 """Values of a row's backends, each once."""
 
@@ -39,7 +45,7 @@ class Line:
     """The ancestor's."""
     here: str
     arguments: str
-    """Of ``nox -s bench-cpu --``; empty where there is nothing to run."""
+    """Commands, as ``commands_of`` reads them; empty where there is nothing to run."""
     gave: str
     """On a CPU."""
     gave_on_gpu: str
@@ -67,22 +73,70 @@ def lines_of(text: str) -> Iterator[Line]:
             )
 
 
-def run(line: Line, given: list[str], results: Path, session: str = "cpu") -> str:
-    """What the run's table says; or the lines that were printed, where nothing was measured."""
-    arguments = shlex.split(line.arguments)
-    into = [] if "--results" in arguments else ["--results", str(results)]
-    command = [sys.executable, "-m", "matrix", "bench", session, *given, *arguments, *into]
-    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """``nox -s SESSION -- ARGUMENTS``."""
+
+    session: str
+    arguments: tuple[str, ...]
+
+    @property
+    def image(self) -> str:
+        """Empty for a session that measures none."""
+        return self.session.removeprefix(BENCH) if self.session.startswith(BENCH) else ""
+
+
+def commands_of(line: Line, image: str = "cpu") -> list[Command]:
+    """Of a line. image: whose session is meant where no other is named."""
+    commands = []
+    for text in filter(None, line.arguments.split(" && ")):
+        words = shlex.split(text)
+        if words[:2] == ["nox", "-s"] and words[3:4] == ["--"]:
+            commands.append(Command(session=words[2], arguments=tuple(words[4:])))
+        else:
+            commands.append(Command(session=f"{BENCH}{image}", arguments=tuple(words)))
+    return commands
+
+
+def run(line: Line, given: list[str], results: Path, image: str = "cpu") -> str:
+    """What the table of the last command says; or the end of what it printed, where it makes none."""
+    for folder in set(re.findall(rf"{OWN_RESULTS}/[\w-]+", line.arguments)):
+        shutil.rmtree(SOURCE / folder, ignore_errors=True)
+    gave = ""
+    for command in commands_of(line, image):
+        gave = _run(command, given, results)
+        if gave.startswith("exit code"):
+            return NEEDS_GPU if "is of GPUs" in gave else gave
+    return gave
+
+
+def _run(command: Command, given: list[str], results: Path) -> str:
+    words = [word for each in command.arguments for word in (sorted(map(str, SOURCE.glob(each))) if "*" in each else [each])]
+    folder = Path(words[words.index("--results") + 1]) if "--results" in words else results
+    if command.image:
+        # A wheelhouse is of one image's lock.
+        own = given if command.image == "cpu" else without(given, "--wheelhouse")
+        program = ["-m", "matrix", "bench", command.image, *own, *words, *([] if "--results" in words else ["--results", str(results)])]
+    else:
+        program = {"report": ["-m", "reports"], "tests": ["-m", "pytest", "-q"]}[command.session] + words
+    done = subprocess.run([sys.executable, *program], cwd=SOURCE, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3):
-        return f"exit code {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}"
-    if "--plan" in arguments:
-        cells = re.findall(r"(\d+) cells?", done.stdout)
-        return f"{cells[-1]} cells planned" if cells else done.stdout.strip().splitlines()[-1]
-    folder = Path(arguments[arguments.index("--results") + 1]) if not into else results
-    newest = max(folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime).parent
-    table = summary(build(collect(load([newest])), datetime.datetime.now(datetime.timezone.utc))).splitlines()
-    found = [re.split(r" {2,}", each) for each in table[1:] if each.startswith(("micro/", "path/"))]
+        return f"exit code {done.returncode}: {' '.join(done.stderr.split())[-300:]}"
+    if command.session == "tests" or "--plan" in words:
+        return done.stdout.strip().splitlines()[-1]
+    runs = [Path(word) for word in words if (Path(word) / "manifest.json").exists()] if command.session == "report" else [newest(folder)]
+    table = summary(build(collect(load(runs)), datetime.datetime.now(datetime.timezone.utc))).splitlines()
+    found = [re.split(r" {2,}", each) for each in table[1:] if re.match(r"(micro|path|llm|huggingface)/", each)]
     return "; ".join(_short(cells) for cells in found[:4])
+
+
+def newest(folder: Path) -> Path:
+    return max((SOURCE / folder).glob("*/manifest.json"), key=lambda path: path.stat().st_mtime).parent
+
+
+def without(words: list[str], option: str) -> list[str]:
+    """The words but that option and its value."""
+    return [word for before, word in zip(["", *words], words, strict=False) if option not in (before, word)]
 
 
 def _short(cells: list[str]) -> str:

@@ -285,6 +285,20 @@ def test_a_workload_of_one_size_has_symbols_where_all_of_it_is_symbols(tmp_path:
     assert (journal.status, journal.reason.partition(":")[0]) == (Status.UNSUPPORTED, "the workload has no batch dimension")
 
 
+def test_a_class_of_one_s_own_whose_inputs_take_a_batch_size_has_other_shapes(tmp_path: Path) -> None:
+    journal = measured("dynamic-shapes", "Batched", tmp_path / "shapes")
+    assert (journal.status, journal.fields["shapes_measured"]) == (Status.PASS, 4)
+    assert [line["batch_size"] for line in table(tmp_path / "shapes", "shapes.csv")] == ["16", "17", "8", "32"]
+    journal = measured("largest-batch", "Batched", tmp_path / "largest", {"first_batch_size": 64}, batch_size=4)
+    assert (journal.status, journal.fields["largest_batch_size"]) == (Status.PASS, 64)
+    for experiment in ("dynamic-shapes", "largest-batch"):
+        journal = measured(experiment, "Healthy", tmp_path / experiment)
+        assert journal.status == Status.UNSUPPORTED
+        assert "next: one that takes batch_size, as a class of yours does with get_example_inputs(self, batch_size=" in journal.reason
+    journal = measured("nothing", "Healthy", tmp_path / "refused", batch_size=4)
+    assert journal.reason.startswith("Healthy chooses its inputs itself")
+
+
 def test_what_does_not_go_through_dynamo_has_no_symbols(tmp_path: Path) -> None:
     journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, backend="eager")
     assert journal.status == Status.UNSUPPORTED
@@ -300,11 +314,13 @@ def test_every_change_that_makes_dynamo_compile_has_its_guard(tmp_path: Path) ->
     assert "size mismatch" in lines["batch size 33"]["reasons"]
     assert lines["batch size 16"]["graphs"] == "0", "after the second size it is a symbol"
     assert "GRAD_MODE" in lines["with gradients"]["reasons"] or "grad" in lines["with gradients"]["reasons"].lower()
+    assert "stride mismatch" in lines["another layout"]["reasons"], "of the versions for gradients and for other sizes, it is another guard"
     assert {line["graphs"] for change, line in lines.items() if change.endswith("again")} == {"0"}
     found: dict[str, Any] = journal.fields
     assert found["recompiles"] == sum(int(line["graphs"]) for line in lines.values()) >= 2
     assert found["changes_met"] == len(lines)
-    assert 0 < found["recompile_reasons"] <= found["recompiles"]
+    guards = {reason.partition(": ")[2] for line in lines.values() for reason in line["reasons"].split(" | ") if reason}
+    assert found["recompile_reasons"] == len(guards)
 
 
 def test_backends_are_sampled_in_turns_and_compared_with_eager_and_the_fastest(tmp_path: Path) -> None:

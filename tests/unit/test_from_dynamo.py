@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
 
 from matrix.config import load_matrix
 from matrix.options import make_parser, selection_of
-from matrix.overrides import with_options
+from matrix.overrides import require_effect, with_options
 from matrix.plan import PlannedImage, make_plan
-from tests.benchmarks.from_dynamo import DOCUMENT, NOT_YET, Line, lines_of
+from reports.__main__ import make_parser as report_parser
+from tests.benchmarks.from_dynamo import DOCUMENT, NEEDS_GPU, NOT_YET, Line, commands_of, lines_of
 from tests.conftest import SOURCE
 
 ANCESTOR = [
@@ -171,8 +170,17 @@ def test_every_command_is_taken_and_measures_something(line: Line) -> None:
     assert bool(line.arguments) != line.here.startswith((NOT_YET, "Meta's own"))
     if not line.arguments:
         return
-    options = make_parser().parse_args(["bench", "cpu", *shlex.split(line.arguments)])
-    matrix = with_options(load_matrix(SOURCE / "matrix.toml"), options)
-    assert make_plan(matrix, (PlannedImage(name="cpu"),), selection_of(options)).launches[0].cells
+    for command in commands_of(line):
+        if command.image:
+            options = make_parser().parse_args(["bench", command.image, *command.arguments])
+            matrix = with_options(load_matrix(SOURCE / "matrix.toml", SOURCE / "suites"), options)
+            plan = make_plan(matrix, (PlannedImage(name=command.image),), selection_of(options))
+            assert plan.launches[0].cells
+            if line.gave != NEEDS_GPU:
+                require_effect(matrix, plan, options)
+        elif command.session == "report":
+            report_parser().parse_args(command.arguments)
+        else:
+            assert all((SOURCE / path).exists() for path in command.arguments)
     assert line.gave, "and it was run: nox -s from-dynamo"
     assert not line.gave.startswith("exit code")

@@ -96,6 +96,25 @@ def test_what_a_rank_says_or_how_it_ended_is_the_reason(workload: str, status: s
     assert time.monotonic() - began < 60
 
 
+def test_of_many_ranks_the_one_that_failed_is_named_and_not_those_that_broke_with_it(tmp_path: Path) -> None:
+    row = launched(cell("eager", "FailsInTheLastRank"), tmp_path, ranks=4, threads=1)
+    assert (row["status"], row["reason"]) == (Status.FAIL_TO_RUN, "rank 3: ValueError (check): only in the last")
+
+
+def test_a_result_that_is_wrong_in_another_rank_alone_says_what_is_wrong(tmp_path: Path) -> None:
+    row = launched(cell("aot_eager", "WrongInARank"), tmp_path)
+    assert row["status"] == Status.FAIL_ACCURACY
+    assert row["reason"].startswith("rank 1: output")
+
+
+def test_nothing_is_left_in_the_host_s_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    row = launched(cell("eager", "LosesARank"), tmp_path)
+    assert row["status"] == "crash:exit5"
+    assert not list((tmp_path / "tmp").glob("ranks*"))
+
+
 def test_ranks_are_of_training_alone(tmp_path: Path) -> None:
     row = launched(dataclasses.replace(cell(), mode="inference"), tmp_path)
     assert (row["status"], row["reason"]) == (Status.UNSUPPORTED, "ddp is of training, and of the experiment performance alone")

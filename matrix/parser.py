@@ -1,0 +1,15 @@
+"""The command lines of the host: what is wrong with one is said in a line, with the next command."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from matrix.errors import OPTIONS, SelectionError
+
+
+class Parser(argparse.ArgumentParser):
+    """Does not answer a mistake with every option that there is: that is ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(SelectionError.exit_code, f"{self.prog}: error: {message}\n  {OPTIONS}\n")

@@ -1,0 +1,83 @@
+"""Command lines that cannot be meant: each is refused before anything is built, by the name of the option, and with what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix.__main__ import main
+from matrix.errors import EngineMissing, SelectionError
+from tests.conftest import SOURCE
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--mode training --distributed ddp --ranks 1", "--ranks 1: input should be greater than or equal to 2"),
+        ("--backend inductr", "unknown backend 'inductr'; did you mean 'inductor'?"),
+        ("--backend inductor(mode=fastest)", "inductor: mode is one of"),
+        ("--torch-config foo.bar=1", "--torch-config: 'foo.bar' is no setting of torch's compilers"),
+        ("-k [", "--filter '[' is not a regular expression"),
+        ("--only micro/softmx", "unknown workload 'micro/softmx'; did you mean 'micro/softmax'?"),
+        ("--only zzz", "unknown workload 'zzz'; there are "),
+        ("--exclude-exact zzz", "--exclude-exact: unknown workload 'zzz'"),
+        ("--batch-size 0", "argument --batch-size: '0' is not a number above 0"),
+        ("--nosuch", "unrecognized arguments: --nosuch"),
+        ("--tf32", "--tf32 is of GPUs, and no cell is on one"),
+        ("--cache cold", "--cache is of GPUs, and no cell is on one"),
+        ("--gpu-memory-fraction 0.5", "--gpu-memory-fraction is of GPUs, and no cell is on one"),
+        ("--optimizer adam", "--optimizer is of training, and no cell trains"),
+        ("--experiment overhead --minify", "--minify is of performance, and the experiment is overhead"),
+        ("--experiment overhead --memory-snapshot", "--memory-snapshot is of performance, and the experiment is overhead"),
+        ("--experiment operators --save-outputs", "--save-outputs is of performance, coverage"),
+        ("--experiment overhead --mode training --distributed ddp", "--distributed is of performance, and the experiment is overhead"),
+        ("--experiment baselines --backend inductor", "next: --compare 'inductor'"),
+        ("--experiment coverage --backend inductor", "by inductor it would say the same\n  next: leave --backend out"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_next_command(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", "--plan", *words.split()]
+    try:
+        code: object = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert said in error
+    assert "next: " in error
+    assert len(error) < 1000, "and not every option that there is"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("softmax,8\nmicro/softmax,16\n", "it has two sizes of micro/softmax, 8 (softmax) and 16 (micro/softmax)"),
+        ("NAME,SIZE\nsoftmax,8\n", "'NAME,SIZE' is not the name of a workload, a comma and a batch size above 0"),
+    ],
+)
+def test_batch_sizes_that_say_two_things_or_none_are_refused(
+    lines: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sizes").write_text(lines)
+    assert main(["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", "--plan", "--batch-size-file", str(tmp_path / "sizes")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "next: " in error
+
+
+def test_a_batch_size_of_no_workload_is_told_and_the_others_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sizes").write_text("softmax,8\nlayernorm,16\nhf_Bert,4\nDirected,2\n")
+    words = ["--plan", "-k", "softmax inductor", "--batch-size-file", str(tmp_path / "sizes")]
+    assert main(["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", *words]) == 0
+    found = capsys.readouterr()
+    assert "micro/softmax inductor cpu inference float32 small batch=8" in found.out
+    told = found.err.splitlines()
+    assert len(told) == 3
+    assert any("no workload is named 'layernorm'; did you mean 'micro/layer_norm'?" in line for line in told)
+
+
+def test_an_error_of_a_selection_always_has_a_next_command() -> None:
+    assert str(SelectionError("wrong")) == "wrong\n  next: see the options with --help"
+    assert str(SelectionError("wrong\n  next: this")) == "wrong\n  next: this"
+    assert str(EngineMissing("gone")) == "gone"
