@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -86,10 +87,23 @@ def ensure_image(recipe: Recipe, settings: BuildSettings, say: Say = print) -> B
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-LOG_LINES:])
         raise BuildFailed(
             f"building the image {recipe.label} failed (exit code {done.returncode}); the end of its output:\n{tail}\n"
-            "  likely: the package index cannot be reached from the build, or a wheel is missing\n"
-            "  next: try --build-network host, --ca-bundle FILE, --pip-config FILE or --wheelhouse DIR; or measure without Docker: --engine local"
+            f"{_likely(done.stdout + done.stderr)}"
         )
     return Built(reference=reference, built=True)
+
+
+def _likely(output: str) -> str:
+    """Why a build failed, and what to do next, by what it printed."""
+    program = re.search(r"^.*failed: /build/(\S+\.py)$", output, re.MULTILINE)
+    if program is not None:
+        return (
+            f"  likely: packages of the lock do not go together: {program[1]}, which does one real operation with them, failed\n"
+            "  next: mend the lock (python -m matrix lock NAME), or the program, in images/"
+        )
+    return (
+        "  likely: the package index cannot be reached from the build, or a wheel is missing\n"
+        "  next: try --build-network host, --ca-bundle FILE, --pip-config FILE or --wheelhouse DIR; or measure without Docker: --engine local"
+    )
 
 
 def pull(client: Sequence[str], reference: str, say: Say) -> None:

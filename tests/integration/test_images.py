@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from images.build import ensure_image
+from images.errors import BuildFailed
 from images.recipe import BuildSettings, Extra, Recipe
 from tests.conftest import SOURCE
 
@@ -69,3 +70,18 @@ def test_a_change_costs_the_layers_from_it_on(engine: docker.DockerClient, recip
     after = layers(engine, ensure_image(recipe, BuildSettings(), print).reference)
     assert after[: compiler + 1] == before[: compiler + 1], "what comes before the lock is kept"
     assert after[packages] != before[packages]
+
+
+def test_the_program_of_an_extra_imports_the_package_of_its_name(recipe: Recipe) -> None:
+    extra = Extra(name="pip", lock=recipe.lock.with_name("pip.lock"), smoke=recipe.lock.with_name("pip.py"))
+    extra.lock.write_text("# it is there\n")
+    extra.smoke.write_text("import pip\nassert pip.__version__\n")
+    assert ensure_image(replace(recipe, extras=(extra,)), BuildSettings(), print).built
+
+
+def test_a_program_that_fails_is_named_and_not_the_index(recipe: Recipe) -> None:
+    recipe.smoke.write_text("import nosuch\n")
+    with pytest.raises(
+        BuildFailed, match=r"(?s)No module named 'nosuch'.*likely: packages of the lock .* smoke\.py, .*next: mend the lock"
+    ):
+        ensure_image(recipe, BuildSettings(), print)
