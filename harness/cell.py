@@ -20,6 +20,8 @@ SCHEMA_VERSION = 1
 
 PATH_SUITE = "path"
 """Suite of the users' own modules: ``path:FILE:CLASS``."""
+LARGEST_BATCH = 1 << 30
+"""Of what is worth asking for: more is a slip of the pen, and in the end no number that a table can hold."""
 TORCHBENCH_SUITE = "torchbench"
 """Suite of the models of a checkout of pytorch/benchmark: ``torchbench:CHECKOUT``."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import catalog
-from harness.cell import Cell
+from harness.cell import LARGEST_BATCH, Cell
 from harness.output import ROWS
 from matrix.errors import SelectionError
 
@@ -50,11 +50,11 @@ def read_batch_sizes(path: Path) -> tuple[FoundBatchSize, ...]:
     """
     file = path / ROWS if path.is_dir() else path
     try:
-        with file.open(encoding="utf-8", newline="") as opened:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
             lines = [line for line in csv.reader(opened) if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SelectionError(f"{path}: batch sizes cannot be read: {error}\n  {NEXT}") from None
-    found = _of_run(lines) if lines and LARGEST in lines[0] else _of_lines(lines, path)
+    found = _of_run(lines, path) if lines and LARGEST in lines[0] else _of_lines(lines, path)
     if not found:
         raise SelectionError(f"{path}: it tells no batch size\n  {NEXT}")
     return found
@@ -83,12 +83,15 @@ def unknown_names(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> lis
     return sorted({size.workload for size in sizes} - known)
 
 
-def _of_run(lines: Sequence[Sequence[str]]) -> tuple[FoundBatchSize, ...]:
+def _of_run(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
     """Of several launches, what fits in each."""
+    lacking = next((name for name in ("name", "dev", "mode", "precision") if name not in lines[0]), None)
+    if lacking is not None:
+        raise SelectionError(f"{path}: it is no results.csv: it has no column {lacking}\n  {NEXT}")
     rows = (dict(zip(lines[0], line, strict=False)) for line in lines[1:])
     smallest: dict[tuple[str, str, str, str], int] = {}
     for row in rows:
-        if row.get(LARGEST, "").isdecimal():
+        if _is_size(row.get(LARGEST, "")):
             of = (row["name"], row["dev"], row["mode"], row["precision"])
             smallest[of] = min(smallest.get(of, int(row[LARGEST])), int(row[LARGEST]))
     return tuple(
@@ -97,11 +100,17 @@ def _of_run(lines: Sequence[Sequence[str]]) -> tuple[FoundBatchSize, ...]:
     )
 
 
+def _is_size(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= LARGEST_BATCH
+
+
 def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
     sizes: dict[str, int] = {}
     for line in lines:
-        if len(line) != 2 or not line[1].strip().isdecimal() or int(line[1]) == 0:
-            raise SelectionError(f"{path}: {','.join(line)!r} is not the name of a workload, a comma and a batch size above 0\n  {NEXT}")
+        if len(line) != 2 or not line[0].strip() or not _is_size(line[1].strip()):
+            raise SelectionError(
+                f"{path}: {','.join(line)!r} is not the name of a workload, a comma and a batch size from 1 to {LARGEST_BATCH}\n  {NEXT}"
+            )
         name, size = line[0].strip(), int(line[1])
         if sizes.setdefault(name, size) != size:
             raise SelectionError(f"{path}: it has two sizes of {name}, {sizes[name]} and {size}\n  next: leave one of the lines out")

@@ -67,6 +67,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         )
     require_same_options(begun, options)
     plan = begun.plan
+    if options.plan:
+        _show(plan)
+        return 0
     settings = Settings(matrix=begun.matrix, seed=plan.seed, outputs=kept_outputs(begun.matrix, plan))
     require_caches(begun.matrix)
     ready = ready_again(begun, options, source, variables)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness import catalog, operator_file
-from harness.cell import PATH_SUITE, TORCHBENCH_SUITE
+from harness.cell import LARGEST_BATCH, PATH_SUITE, TORCHBENCH_SUITE
 from harness.choice import nearest, parse_choice
 from harness.records import ENDS, Status
 from matrix.gpus import parse_gpus
@@ -153,7 +153,7 @@ DebugStatus = Annotated[str, AfterValidator(known_debug_status)]
 CompilerSettings = Annotated[dict[str, str | int | float | bool], AfterValidator(_of_compilers)]
 NotEmpty = AfterValidator(_not_empty)
 """Unlike a minimum length, it says nothing where an item is wrong already."""
-BatchSize = Annotated[int, Field(gt=0)]
+BatchSize = Annotated[int, Field(gt=0, le=LARGEST_BATCH)]
 
 
 class Model(BaseModel):

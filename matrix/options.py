@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import catalog
-from harness.cell import TORCHBENCH_SUITE
+from harness.cell import LARGEST_BATCH, TORCHBENCH_SUITE
 from harness.choice import Value, parse_value
 from harness.records import ENDS
 from matrix.batch_sizes import read_batch_sizes
@@ -75,7 +75,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     of_experiments.add_argument(
         "--compare", action="append", metavar="BACKEND", help="baselines: a backend to compare (repeatable; default: the image's)"
     )
-    of_experiments.add_argument("--first-batch-size", type=_positive, metavar="N", help="largest-batch: where the search begins")
+    of_experiments.add_argument("--first-batch-size", type=_batch_size, metavar="N", help="largest-batch: where the search begins")
     what.add_argument("--launches", type=_launches, help="starts of each image; several images are interleaved in random order")
     how = parser.add_argument_group("how")
     add_measuring(how)
@@ -145,7 +145,7 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
     what.add_argument(
         "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
     )
-    what.add_argument("--batch-size", action="append", default=[], type=_positive, help="instead of what the shapes name (repeatable)")
+    what.add_argument("--batch-size", action="append", default=[], type=_batch_size, help="instead of what the shapes name (repeatable)")
     what.add_argument(
         "--batch-size-file",
         type=Path,
@@ -234,7 +234,7 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
 
 
 def _sizes(text: str) -> list[int]:
-    return [_positive(each.strip()) for each in text.split(",")]
+    return [_batch_size(each.strip()) for each in text.split(",")]
 
 
 def _statuses(text: str) -> list[str]:
@@ -357,6 +357,10 @@ def _number(text: str, kind: Callable[[str], T], what: str) -> T:
 
 def _positive(text: str) -> int:
     return _number(text, int, "a number above 0")
+
+
+def _batch_size(text: str) -> int:
+    return _at_most(_positive(text), LARGEST_BATCH)
 
 
 def _seconds(text: str) -> float:

@@ -188,7 +188,7 @@ def cells_of(matrix: Matrix, image: PlannedImage, selection: Selection) -> tuple
     known = {cell.workload for cell in found}
     for name in selection.exclude_exact:
         if name not in known:
-            raise SelectionError(f"--exclude-exact: unknown workload {name!r}{nearest(name, known)}")
+            raise SelectionError(f"--exclude-exact: unknown workload {name!r}{nearest(name, sorted(known))}")
     excluded: list[Excluded] = []
     kept: list[Cell] = []
     for cell in found:

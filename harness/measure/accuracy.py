@@ -5,16 +5,15 @@ float64 is at most ``k * eager's error + tol / 10``, with k = 2 in float32 and 3
 Source: ``torch._dynamo.utils.same``, which ``benchmarks/dynamo/common.py`` uses with these arguments.
 
 That rule is one of absolute errors: it lets through anything whose values are smaller than the tolerance (gradients of a mean,
-probabilities over a vocabulary), shapes that broadcast, and everything beside a NaN; and of values in the hundreds (gradients of
-a sum) it asks more than float32 has digits for. So structure, shapes and NaNs are compared first, outputs of larger values than 1
-are compared in units of their size, and an output's error relative to its size may be at most ``10 * eager's + 10 * tol``.
+probabilities over a vocabulary), shapes that broadcast, and everything beside a NaN. So structure, shapes and NaNs are compared
+first, and an output's error relative to its size may be at most ``10 * eager's + 10 * tol``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +34,6 @@ COSINE_LIMIT = 0.99
 SIZE = 0.1
 """By how much of itself the size of an output may differ where nothing but direction is compared."""
 RELATIVE_FACTOR = 10.0
-VALUES_OF_UNIT = 1 << 20
-"""Of an output, those that tell how large they are."""
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
 
@@ -63,11 +60,10 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
         messages.append(message % arguments if arguments else message)
 
     try:
-        units = _units(eager if reference is None else reference)
         agreed = same(
-            _in_units(_without_nan(eager), units),
-            _in_units(_without_nan(result), units),
-            None if reference is None else _in_units(_without_nan(reference), units),
+            _without_nan(eager),
+            _without_nan(result),
+            None if reference is None else _without_nan(reference),
             cos_similarity=tolerance.cosine,
             tol=tolerance.absolute_and_relative,
             log_error=note,
@@ -125,28 +121,6 @@ def _without_nan(tree: Outputs) -> Outputs:
     return pytree.tree_map_only(
         torch.Tensor, lambda tensor: torch.where(tensor.isnan(), 0, tensor) if tensor.is_floating_point() else tensor, tree
     )
-
-
-def _units(tree: Outputs) -> list[float]:
-    """Of each output, how large its values are where that is above 1, else 1; as a power of two, which changes no digit of what is divided.
-
-    The median of what is not zero: by a mean, one value that stands for nothing (a mask of -3e38) would let the others be anything.
-    """
-    return [_unit(leaf) for leaf in pytree.tree_leaves(tree)]
-
-
-def _unit(leaf: object) -> float:
-    if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point():
-        return 1.0
-    values = leaf.flatten()[:: max(1, leaf.numel() // VALUES_OF_UNIT)].to(torch.float64)
-    values = values[torch.isfinite(values) & (values != 0)].abs()
-    size = float(values.median()) if values.numel() else 1.0
-    return 2.0 ** math.floor(math.log2(size)) if size > 1 else 1.0
-
-
-def _in_units(tree: Outputs, units: Sequence[float]) -> Outputs:
-    leaves, form = pytree.tree_flatten(tree)
-    return pytree.tree_unflatten([leaf if unit == 1 else leaf / unit for leaf, unit in zip(leaves, units, strict=True)], form)
 
 
 def relative_error(result: Outputs, reference: Outputs | None) -> float | None:

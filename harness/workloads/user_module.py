@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from harness.cell import LARGEST_BATCH
 from harness.protocols import Subject, Tolerance, Unsupported
 from harness.workloads.subjects import place
 
@@ -31,7 +31,9 @@ class UserModule:
         torch.manual_seed(seed)
         model = self._class()()
         example_inputs: Callable[..., object] = model.get_example_inputs  # type: ignore[assignment]  # _class has made sure that it is there
-        own_size = _default_of(example_inputs, "batch_size")
+        if not callable(example_inputs):
+            raise TypeError(f"{self.class_name}.get_example_inputs is no method")
+        own_size = _own_size(example_inputs)
         if batch_size is not None and own_size is None:
             raise Unsupported(
                 f"{self.class_name} chooses its inputs itself\n  next: leave the batch size out, or write get_example_inputs(self, batch_size={batch_size})"
@@ -71,7 +73,9 @@ class UserModule:
         return found
 
 
-def _default_of(function: Callable[..., Any], name: str) -> int | None:
-    """Of a parameter that is a whole number, or None."""
-    parameter = inspect.signature(function).parameters.get(name)
-    return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
+def _own_size(example_inputs: Callable[..., object]) -> int | None:
+    """The default of a parameter ``batch_size``, where there is such and it is a size."""
+    parameter = inspect.signature(example_inputs).parameters.get("batch_size")
+    if parameter is None or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        return None
+    return parameter.default if type(parameter.default) is int and 1 <= parameter.default <= LARGEST_BATCH else None

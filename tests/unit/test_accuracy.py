@@ -67,24 +67,6 @@ def test_values_below_the_tolerance_are_compared_by_their_size(precision: str, s
     assert compare(eager, (exact * (1 + 1e-4)).to(dtype), exact, tolerance).same
 
 
-@pytest.mark.parametrize("size", [1.0, 1e2, 1e6])
-def test_large_values_are_compared_by_their_size_too(size: float) -> None:
-    """An error of some digits of float32 is none, wherever the point is; one of a thousandth is one."""
-    exact = size * torch.randn(4096, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    noise = torch.randn(4096, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    eager = exact.float()
-    assert compare(eager, (exact + 1e-5 * size * noise).float(), exact, FP32).same
-    assert not compare(eager, (exact * (1 + 2e-3 * noise)).float(), exact, FP32).same
-    assert not compare(eager, (exact + 2e-3 * size * noise).float(), exact, FP32).same
-
-
-def test_one_huge_value_does_not_hide_the_others() -> None:
-    eager = torch.cat([torch.tensor([torch.finfo(torch.float32).min]), torch.ones(1000)])
-    wrong = eager.clone()
-    wrong[500] = 1.01
-    assert not compare(eager, wrong, eager.double(), FP32).same
-
-
 def test_an_output_that_is_zero_but_for_rounding_has_no_say() -> None:
     exact = [torch.ones(10, dtype=torch.float64), torch.full((10,), 1e-17, dtype=torch.float64)]
     eager = [torch.ones(10), torch.zeros(10)]

@@ -22,6 +22,7 @@ from tests.conftest import SOURCE
         ("--only micro/softmx", "unknown workload 'micro/softmx'; did you mean 'micro/softmax'?"),
         ("--only zzz", "unknown workload 'zzz'; there are "),
         ("--exclude-exact zzz", "--exclude-exact: unknown workload 'zzz'"),
+        ("--batch-size 99999999999999999999", "99999999999999999999 is more than 1073741824"),
         ("--batch-size 0", "argument --batch-size: '0' is not a number above 0"),
         ("--nosuch", "unrecognized arguments: --nosuch"),
         ("--tf32", "--tf32 is of GPUs, and no cell is on one"),
@@ -30,7 +31,7 @@ from tests.conftest import SOURCE
         ("--optimizer adam", "--optimizer is of training, and no cell trains"),
         ("--experiment overhead --minify", "--minify is of performance, and the experiment is overhead"),
         ("--experiment overhead --memory-snapshot", "--memory-snapshot is of performance, and the experiment is overhead"),
-        ("--experiment operators --save-outputs", "--save-outputs is of performance, coverage"),
+        ("--experiment operators --save-outputs", "--save-outputs is of performance, and the experiment is operators"),
         ("--experiment overhead --mode training --distributed ddp", "--distributed is of performance, and the experiment is overhead"),
         ("--experiment baselines --backend inductor", "next: --compare 'inductor'"),
         ("--experiment coverage --backend inductor", "by inductor it would say the same\n  next: leave --backend out"),
@@ -53,7 +54,10 @@ def test_what_is_wrong_is_said_with_the_next_command(words: str, said: str, caps
     ("lines", "said"),
     [
         ("softmax,8\nmicro/softmax,16\n", "it has two sizes of micro/softmax, 8 (softmax) and 16 (micro/softmax)"),
-        ("NAME,SIZE\nsoftmax,8\n", "'NAME,SIZE' is not the name of a workload, a comma and a batch size above 0"),
+        ("softmax,99999999999999999999\n", "is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
+        ("name,largest_batch_size\nmicro/softmax,8\n", "it is no results.csv: it has no column dev"),
+        ("name,dev,mode,precision,largest_batch_size\nmicro/softmax,cpu,inference,float32,0\n", "it tells no batch size"),
+        ("NAME,SIZE\nsoftmax,8\n", "'NAME,SIZE' is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
     ],
 )
 def test_batch_sizes_that_say_two_things_or_none_are_refused(
