@@ -14,6 +14,7 @@ from harness import catalog
 from matrix.config import Container, Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Plan
+from matrix.toml_files import message_of
 
 QUICK = {"samples": 6, "interval_width": 1.0, "budget_seconds": 0.5, "energy_seconds": 0.0, "warm_compile": False, "ceilings": False}
 """Of ``[run]``, for ``--quick``."""
@@ -154,5 +155,4 @@ def _text(path: tuple[str | int, ...], error: Mapping[str, Any], options: Mappin
     option = options.get(tuple(map(str, path[:2])))
     where = ".".join(map(str, path)) if option is None else option
     value = f" {error['input']}" if option is not None and isinstance(error["input"], str | int | float) else ""
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}{value}: {message[:1].lower()}{message[1:]}"
+    return f"{where}{value}: {message_of(error)}"

@@ -66,7 +66,7 @@ def _text(model: type[BaseModel], path: tuple[str | int, ...], error: Mapping[st
     where = ".".join(str(part) for part in path if part != "[key]") or "the file"
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key{nearest(str(path[-1]), _keys_at(model, path[:-1]))}"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = message_of(error)
     if error["type"] == "missing":
         return f"{where}: missing"
     if error["type"] == "literal_error" and isinstance(error["input"], str):
@@ -74,7 +74,13 @@ def _text(model: type[BaseModel], path: tuple[str | int, ...], error: Mapping[st
     shown = (
         f" (found {error['input']!r})" if isinstance(error["input"], str | int | float | bool) and "Value error" not in error["msg"] else ""
     )
-    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+    return f"{where}: {message}{shown}"
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """What pydantic says of a mistake, as the end of a line that says where it is."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{message[:1].lower()}{message[1:]}"
 
 
 def _keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
