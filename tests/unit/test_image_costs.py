@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -51,13 +52,12 @@ def test_imports_are_timed_in_fresh_interpreters() -> None:
     assert json.loads(str(heard.fields["evidence"]))["torch_seconds"] > 0.01
 
 
-def test_a_first_result_takes_longer_than_the_import() -> None:
-    imported, first = Heard(), Heard()
-    # The shortest of some interpreters each: what else the machine does must not decide which took longer.
-    spec = replace(SPEC, sampling=Sampling(budget_seconds=5.0))
-    IMPORTS.run(CELL, spec, imported)
-    assert FIRST.run(CELL, spec, first) == Status.PASS
-    assert min(sample.seconds for sample in first.taken) > min(sample.seconds for sample in imported.taken)
+def test_a_first_result_has_its_own_import_in_it() -> None:
+    heard = Heard()
+    assert FIRST.run(CELL, SPEC, heard) == Status.PASS
+    imported = json.loads(str(heard.fields["evidence"]))["import_seconds"]
+    # Both of the same interpreters, so that it holds whatever else the machine does.
+    assert 0.01 < imported < statistics.median(sample.seconds for sample in heard.taken)
 
 
 def test_a_device_that_is_not_there_has_no_first_result() -> None:
