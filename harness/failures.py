@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import distributed
 
 from harness.cell import Cell
 from harness.protocols import ExportFailed, FellBack, NoEvidence, Unsupported
@@ -14,6 +16,8 @@ from harness.ranks import Followed, RankLost
 from harness.records import Status, one_line
 
 _OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA (error: )?out of memory|out of memory$")
+_GLOO = re.compile(r"\bgloo/|Connection (closed|reset) by peer|Broken pipe")
+"""What gloo raises is a RuntimeError like any other; its words begin with the file of its source."""
 _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAIL_TO_RUN}
 """What an exception in a phase means; in every other phase the backend did not run."""
 
@@ -24,6 +28,8 @@ class Failure:
     reason: str
     export_error: str = ""
     """Of what could not be exported: the rule, and the exporter's words."""
+    of_collective: bool = False
+    """Of several ranks: it broke in what they do together, because another one is gone."""
 
 
 def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
@@ -42,7 +48,8 @@ def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
     status = Status.OOM if is_out_of_memory(error) else _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
     if status == Status.FAIL_TO_RUN and (package := lacking(error)) is not None:
         return Failure(status=Status.UNSUPPORTED, reason=f"{cell.backend} needs the package {package}, which this image does not have")
-    return Failure(status=status, reason=f"{type(error).__name__} ({phase}): {text_of(error)}")
+    reason = f"{type(error).__name__} ({phase}): {text_of(error)}"
+    return Failure(status=status, reason=reason, of_collective=is_of_collective(error))
 
 
 def is_expected(error: BaseException) -> bool:
@@ -62,17 +69,32 @@ def text_of(error: BaseException) -> str:
         return "(its text cannot be had)"
 
 
+def is_of_collective(error: BaseException) -> bool:
+    """Whether a collective between ranks broke, however often that was wrapped."""
+    broken = getattr(distributed, "DistError", ())
+    return any(
+        isinstance(each, broken) or (isinstance(each, RuntimeError | OSError) and _GLOO.search(text_of(each)) is not None)
+        for each in _behind(error)
+    )
+
+
 def lacking(error: BaseException) -> str | None:
     """The package whose absence is behind an error, however often it was wrapped; None where it is another."""
+    for each in _behind(error):
+        if isinstance(each, ModuleNotFoundError) and each.name and importlib.util.find_spec(each.name.partition(".")[0]) is None:
+            return each.name.partition(".")[0]
+    return None
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it."""
     seen: list[BaseException] = []
     queue: list[BaseException | None] = [error]
     while queue:
         each = queue.pop()
         if each is None or each in seen:
             continue
-        if isinstance(each, ModuleNotFoundError) and each.name and importlib.util.find_spec(each.name.partition(".")[0]) is None:
-            return each.name.partition(".")[0]
+        yield each
         seen.append(each)
         # torch's own wrapping of a backend's error is an attribute.
         queue += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
-    return None

@@ -2,7 +2,8 @@
 
 The cell's process forks the others before anything is loaded. All do the same, check and compile alike; only the first one writes, and decides
 what is called next: the others follow, told by pipes, so that no collective but the model's own is in a time. A rank that fails says why, and one
-that dies is seen to: by gloo the others' collectives break then, by NCCL they would wait for ever. What is left of a cell is ended with it.
+that dies is seen to: by gloo the others' collectives break then, by NCCL they would wait for ever. A rank whose collective broke is a victim,
+whenever it ends: a culprit can close its connections first and end last. What is left of a cell is ended with it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
@@ -26,11 +27,14 @@ from harness.process import die_with_parent, last_words, oom_kills, signal_name
 from harness.protocols import Call, Unsupported
 from harness.records import Status
 
+if TYPE_CHECKING:
+    from harness.failures import Failure
+
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 LOOPBACK = "lo"
 """A container has no other interface."""
 GRACE_SECONDS = 3.0
-"""Between the end of one rank and that of the first: its own collective may break meanwhile, and its traceback belongs into the log."""
+"""Between the end of one rank and that of the first: the culprit may end after its victims, and a traceback of the first belongs into the log."""
 WORDS = 1000
 """Characters of what a rank says before it goes: fewer than a pipe holds, so that nobody has to read them for the writer to get away."""
 
@@ -42,9 +46,11 @@ class Followed(Exception):
 class RankLost(Exception):
     """Another rank failed or died, and the first one cannot go on."""
 
-    def __init__(self, rank: int, status: str, reason: str) -> None:
+    def __init__(self, rank: int, status: str, reason: str, *, is_victim: bool = False) -> None:
         super().__init__(f"rank {rank}: {reason}")
         self.outcome = (status, reason)
+        self.is_victim = is_victim
+        """Of a rank that is gone: its collective broke, which is no reason of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +80,15 @@ class Ranks:
     _others: list[_Other] = field(default_factory=list)
     """Of the first rank."""
     _lost: list[RankLost] = field(default_factory=list)
-    """In the order of their ends: what broke is the first one, and others break because it is gone."""
-    _any_lost: threading.Event = field(default_factory=threading.Event)
+    """In the order of their ends."""
+    _culprit_lost: threading.Event = field(default_factory=threading.Event)
+    """Set with the first that is no victim."""
 
     @contextlib.contextmanager
-    def together(self, outcome_of: Callable[[BaseException], tuple[str, str]], finish: Callable[[str, str], None]) -> Iterator[None]:
+    def together(self, failure_of: Callable[[BaseException], Failure], finish: Callable[[str, str], None]) -> Iterator[None]:
         """Join the others, and fail with whichever fails.
 
-        outcome_of: status and reason of an exception; finish: writes both down where the first rank hangs, and is about to be ended. Raises
+        failure_of: what an exception means; finish: writes status and reason down where the first rank hangs, and is about to be ended. Raises
         in the first rank RankLost where another one is the cause, in others what was raised; Unsupported where there are fewer GPUs than ranks.
         """
         try:
@@ -92,28 +99,45 @@ class Ranks:
         except Followed:
             raise
         except BaseException as error:
-            outcome = outcome_of(error)
+            failure = failure_of(error)
             if self._words is not None:
-                self._say(*outcome)
-            elif self._any_lost.wait(GRACE_SECONDS) and self._lost[0].outcome != outcome:
-                raise self._lost[0] from error
+                self._say(failure.status, failure.reason, is_victim=failure.of_collective)
+            elif (cause := self._cause(failure)) is not None:
+                raise cause from error
             raise
+
+    def _cause(self, own: Failure) -> RankLost | None:
+        """Of the first rank's failure: the rank that is behind it; None where it is itself, or all fail alike."""
+        if self._culprit_lost.wait(GRACE_SECONDS) or (own.of_collective and self._lost):
+            culprit = self._first_lost()
+            return None if culprit.outcome == (own.status, own.reason) else culprit
+        return None
+
+    def _first_lost(self) -> RankLost:
+        """The first to end of those that are no victims; where there are victims alone, the first of them."""
+        return next((lost for lost in self._lost if not lost.is_victim), self._lost[0])
 
     def end(self, status: str, reason: str) -> None:
         """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
         self._say(status, reason or f"it ended as {status}")
 
-    def _say(self, status: str, reason: str) -> None:
+    def _say(self, status: str, reason: str, *, is_victim: bool = False) -> None:
         if self._words is not None:
-            os.write(self._words, json.dumps([status, reason[:WORDS]], ensure_ascii=False).encode(errors="replace"))
+            words = json.dumps([status, reason[:WORDS], is_victim], ensure_ascii=False).encode(errors="replace")
+            # A workload may have closed whatever was open: what was raised is still what its log has to say.
+            with contextlib.suppress(OSError):
+                os.write(self._words, words)
 
     def _watch(self, other: _Other, killed_before: int, finish: Callable[[str, str], None]) -> None:
         """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
         _, ended = os.waitpid(other.process, 0)
-        self._lost.append(_cause(other, ended, killed=oom_kills() > killed_before))
-        self._any_lost.set()
+        lost = _end_of(other, ended, killed=oom_kills() > killed_before)
+        self._lost.append(lost)
+        if not lost.is_victim:
+            self._culprit_lost.set()
         time.sleep(GRACE_SECONDS)
-        finish(self._lost[0].outcome[0], str(self._lost[0]))
+        cause = self._first_lost()
+        finish(cause.outcome[0], str(cause))
         os._exit(1)
 
     def _join(self) -> None:
@@ -201,12 +225,12 @@ def _keep(pipes: Sequence[tuple[int, int]], *kept: int) -> None:
         os.close(end)
 
 
-def _cause(other: _Other, ended: int, *, killed: bool) -> RankLost:
+def _end_of(other: _Other, ended: int, *, killed: bool) -> RankLost:
     """Of a rank whose process has ended: what it said, or how it ended."""
     os.set_blocking(other.words, False)
     with contextlib.suppress(BlockingIOError, ValueError):
-        status, reason = json.loads(os.read(other.words, 1 << 16))
-        return RankLost(other.rank, status, reason)
+        status, reason, is_victim = json.loads(os.read(other.words, 1 << 16))
+        return RankLost(other.rank, status, reason, is_victim=is_victim)
     if not os.WIFSIGNALED(ended):
         code = os.WEXITSTATUS(ended)
         return RankLost(other.rank, Status.crash(f"exit{code}"), f"it ended with exit code {code}, without a word")

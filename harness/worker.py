@@ -64,7 +64,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     torch_config.apply(spec.treatment.torch_config)
     spread = _ranks(cell, spec)
     threads = torch.get_num_threads()
-    with contextlib.nullcontext() if spread is None else spread.together(lambda error: _outcome(error, phase.name, cell), journal.finish):
+    with contextlib.nullcontext() if spread is None else spread.together(lambda error: failure_of(error, phase.name, cell), journal.finish):
         status = _experiment(cell, spec, journal, report, spread, began, again=again, slices=slices)
     if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)
@@ -107,11 +107,6 @@ def _experiment(
     if spread is not None:
         spread.end(status, report.reason)
     return status
-
-
-def _outcome(error: BaseException, phase: str, cell: Cell) -> tuple[str, str]:
-    failure = failure_of(error, phase, cell)
-    return failure.status, failure.reason
 
 
 def _ranks(cell: Cell, spec: LaunchSpec) -> Ranks | None:

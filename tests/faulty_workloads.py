@@ -314,6 +314,41 @@ class FailsInTheLastRank(LosesARank):
         return self.layer(x)
 
 
+class ClosesItsGroupAndFails(LosesARank):
+    """The last one raises, leaves the group as a tidy program does, and takes its time: all others break, and end, before it."""
+
+    def is_faulty(self):
+        return torch.distributed.get_rank() == torch.distributed.get_world_size() - 1
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and self.is_faulty():
+            try:
+                raise ValueError("in one alone")
+            finally:
+                torch.distributed.destroy_process_group()
+                time.sleep(1)
+        return self.layer(x)
+
+
+class ClosesItsGroupInTheFirstRank(ClosesItsGroupAndFails):
+    """The same of the first one: it sees its victims end, and is the reason itself."""
+
+    def is_faulty(self):
+        return torch.distributed.get_rank() == 0
+
+
+class ClosesWhatIsOpenInARank(LosesARank):
+    """The second one closes every file and raises: it cannot say a word."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            os.closerange(3, 1024)
+            raise ValueError("nobody hears it")
+        return self.layer(x)
+
+
 class WrongInARank(LosesARank):
     """The second one's compiled outputs are off by what has no gradient."""
 

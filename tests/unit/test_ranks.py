@@ -96,9 +96,24 @@ def test_what_a_rank_says_or_how_it_ended_is_the_reason(workload: str, status: s
     assert time.monotonic() - began < 60
 
 
-def test_of_many_ranks_the_one_that_failed_is_named_and_not_those_that_broke_with_it(tmp_path: Path) -> None:
-    row = launched(cell("eager", "FailsInTheLastRank"), tmp_path, ranks=4, threads=1)
-    assert (row["status"], row["reason"]) == (Status.FAIL_TO_RUN, "rank 3: ValueError (check): only in the last")
+@pytest.mark.parametrize(
+    ("workload", "reason"),
+    [
+        ("FailsInTheLastRank", "rank 3: ValueError (check): only in the last"),
+        ("ClosesItsGroupAndFails", "rank 3: ValueError (check): in one alone"),
+        ("ClosesItsGroupInTheFirstRank", "ValueError (time): in one alone"),
+    ],
+)
+def test_of_many_ranks_the_one_that_failed_is_named_and_not_those_that_broke_with_it(workload: str, reason: str, tmp_path: Path) -> None:
+    row = launched(cell("eager", workload), tmp_path, ranks=4, threads=1)
+    assert (row["status"], row["reason"]) == (Status.FAIL_TO_RUN, reason)
+
+
+def test_a_rank_that_cannot_say_a_word_is_the_reason_all_the_same(tmp_path: Path) -> None:
+    row = launched(cell("eager", "ClosesWhatIsOpenInARank"), tmp_path, ranks=3, threads=1)
+    assert row["status"].startswith("crash:")
+    assert row["reason"].startswith("rank 1: it ")
+    assert row["reason"].endswith("without a word") or "was ended by" in row["reason"]
 
 
 def test_a_result_that_is_wrong_in_another_rank_alone_says_what_is_wrong(tmp_path: Path) -> None:
