@@ -13,6 +13,8 @@ from harness.cell import LARGEST_BATCH, Cell
 from harness.output import ROWS
 from matrix.errors import SelectionError
 
+MOST_SHOWN = 100
+"""Characters of a line that is wrong."""
 LARGEST = "largest_batch_size"
 """The column that only these runs fill."""
 NEXT = (
@@ -53,7 +55,7 @@ def read_batch_sizes(path: Path) -> tuple[FoundBatchSize, ...]:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             lines = [line for line in csv.reader(opened) if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SelectionError(f"{path}: batch sizes cannot be read: {error}\n  {NEXT}") from None
+        raise SelectionError(f"{path}: it cannot be read: {error}\n  {NEXT}") from None
     found = _of_run(lines, path) if lines and LARGEST in lines[0] else _of_lines(lines, path)
     if not found:
         raise SelectionError(f"{path}: it tells no batch size\n  {NEXT}")
@@ -101,7 +103,7 @@ def _of_run(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize,
 
 
 def _is_size(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= LARGEST_BATCH
+    return text.isdecimal() and len(text) <= len(str(LARGEST_BATCH)) and 1 <= int(text) <= LARGEST_BATCH
 
 
 def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
@@ -109,7 +111,7 @@ def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSiz
     for line in lines:
         if len(line) != 2 or not line[0].strip() or not _is_size(line[1].strip()):
             raise SelectionError(
-                f"{path}: {','.join(line)!r} is not the name of a workload, a comma and a batch size from 1 to {LARGEST_BATCH}\n  {NEXT}"
+                f"{path}: {','.join(line)[:MOST_SHOWN]!r} is not the name of a workload, a comma and a batch size from 1 to {LARGEST_BATCH}\n  {NEXT}"
             )
         name, size = line[0].strip(), int(line[1])
         if sizes.setdefault(name, size) != size:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harness import catalog
@@ -15,7 +16,7 @@ from images.build import ensure_image
 from matrix.batch_sizes import unknown_names
 from matrix.config import Matrix
 from matrix.engines.engine import Engine, Environment
-from matrix.errors import INCOMPLETE, SelectionError
+from matrix.errors import INCOMPLETE, SelectionError, of_option
 from matrix.options import selection_of
 from matrix.outputs import kept_outputs
 from matrix.overrides import require_effect, with_build_options, with_options
@@ -35,9 +36,9 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     matrix = with_options(matrix, options)
     if options.resume is not None:
         return _resume(options, source, variables)
-    chosen = tuple(choose_image(text, matrix, options.image) for text in options.images) or (
-        choose_image(options.image, matrix, options.image),
-    )
+    with of_option("--image"):
+        named = [choose_image(text, matrix, options.image) for text in options.images]
+    chosen = tuple(named or [choose_image(options.image, matrix, options.image)])
     selection = selection_of(options)
     plan = make_plan(matrix, chosen, selection)
     user_module_digests(plan)
@@ -49,6 +50,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     # Before anything is built: it says what cannot be compared.
     settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
     require_caches(matrix)
+    options.results.mkdir(parents=True, exist_ok=True)
     ready = make_ready(plan, chosen, matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
     with create_run(options.results.absolute(), new_name(chosen[0].name), manifest) as run:
@@ -68,7 +70,9 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
     require_same_options(begun, options)
     plan = begun.plan
     if options.plan:
-        _show(plan)
+        with open_run(begun.directory) as run:
+            there = {(row.launch, row.cell) for row in run.rows() if row.status != Status.INFRA_ERROR}
+        _show(_remaining(plan, there))
         return 0
     settings = Settings(matrix=begun.matrix, seed=plan.seed, outputs=kept_outputs(begun.matrix, plan))
     require_caches(begun.matrix)
@@ -78,8 +82,8 @@ def _resume(options: argparse.Namespace, source: Path, variables: Mapping[str, s
         again = run.forget(Status.INFRA_ERROR)
         done = len(run.finished())
         print(
-            f"resuming {run.directory}: {done} of {plan.rows} rows are there"
-            + (f", {again} infra_error rows are measured again" if again else "")
+            f"resuming {run.directory} of {', '.join(dict.fromkeys(launch.image.label for launch in plan.launches))}: "
+            f"{done} of {plan.rows} rows are there" + (f", {again} infra_error rows are measured again" if again else "")
         )
         return _measure(plan, settings, ready.engine, ready.environments, run, source)
 
@@ -116,6 +120,15 @@ def _tell_unknown_sizes(selection: Selection, plan: Plan) -> None:
         print(f"--batch-size-file: no workload is named {name!r}{nearest(name, catalog.workload_names())}", file=sys.stderr)
     if len(names) > MOST_TOLD:
         print(f"--batch-size-file: and {len(names) - MOST_TOLD} more", file=sys.stderr)
+
+
+def _remaining(plan: Plan, done: Collection[tuple[int, str]]) -> Plan:
+    """Without the rows that are there, by launch and cell."""
+    launches = (
+        dataclasses.replace(launch, cells=tuple(cell for cell in launch.cells if (launch.index, cell.id) not in done))
+        for launch in plan.launches
+    )
+    return dataclasses.replace(plan, launches=tuple(launch for launch in launches if launch.cells))
 
 
 def _show(plan: Plan) -> None:

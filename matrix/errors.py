@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from images.errors import UserError
 
 INTERRUPTED = 130
@@ -25,6 +28,15 @@ class SelectionError(UserError):
     def __str__(self) -> str:
         text = super().__str__()
         return text if "next: " in text else f"{text}\n  {OPTIONS}"
+
+
+@contextlib.contextmanager
+def of_option(option: str) -> Iterator[None]:
+    """A mistake that is found in what this option says begins with its name."""
+    try:
+        yield
+    except SelectionError as error:
+        raise SelectionError(f"{option}: {error}") from None
 
 
 class EngineMissing(UserError):

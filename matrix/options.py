@@ -11,9 +11,9 @@ from harness import catalog
 from harness.cell import LARGEST_BATCH, TORCHBENCH_SUITE
 from harness.choice import Value, parse_value
 from harness.records import ENDS
-from matrix.batch_sizes import read_batch_sizes
+from matrix.batch_sizes import FoundBatchSize, read_batch_sizes
 from matrix.config import LARGEST_SEED, LONGEST_SECONDS, MOST_LAUNCHES, known_backend, known_debug_status, known_experiment, known_gpus
-from matrix.errors import SelectionError
+from matrix.errors import of_option
 from matrix.parser import Parser
 from matrix.plan import Selection
 
@@ -115,8 +115,11 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
     )
     what.add_argument(
         "--torchbench",
+        dest="only",
+        action="append",
+        type=_torchbench,
         metavar="CHECKOUT",
-        help="only the models of a checkout of pytorch/benchmark, by their own loader (torchbench:CHECKOUT among a suite's workloads)",
+        help="only the models of a checkout of pytorch/benchmark, by their own loader (as --only torchbench:CHECKOUT, which a suite may name too)",
     )
     what.add_argument(
         "--suite",
@@ -130,6 +133,7 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         "--backend",
         action="append",
         default=[],
+        type=_backend,
         help=_backends(),
     )
     what.add_argument(
@@ -243,7 +247,7 @@ def _statuses(text: str) -> list[str]:
 
 def _setting(text: str) -> tuple[str, Value]:
     name, equals, value = text.partition("=")
-    if not equals or "." not in name or not value:
+    if not equals or not value or not all(part.strip() for part in name.partition(".")):
         raise argparse.ArgumentTypeError(f"{text!r} is not PART.KEY=VALUE, as in dynamo.specialize_int=true")
     return name.strip(), parse_value(value.strip())
 
@@ -322,15 +326,15 @@ def selection_of(options: argparse.Namespace) -> Selection:
         filter=tuple(options.filter),
         exclude=tuple(options.exclude),
         exclude_exact=tuple(options.exclude_exact),
-        only=(*options.only, *([f"{TORCHBENCH_SUITE}:{options.torchbench}"] if options.torchbench else [])),
+        only=tuple(options.only),
         suites=tuple(options.suite),
         partition=options.partition,
-        backends=_checked(options.backend),
+        backends=tuple(options.backend),
         modes=tuple(options.mode),
         precisions=tuple(options.precision),
         shapes=tuple(options.shapes),
         batch_sizes=tuple(options.batch_size),
-        found_batch_sizes=() if options.batch_size_file is None else read_batch_sizes(options.batch_size_file),
+        found_batch_sizes=_found_batch_sizes(options.batch_size_file),
         no_skip=options.no_skip,
         fast=options.fast,
         launches=options.launches,
@@ -338,11 +342,11 @@ def selection_of(options: argparse.Namespace) -> Selection:
     )
 
 
-def _checked(names: list[str]) -> tuple[str, ...]:
-    try:
-        return tuple(known_backend(name) for name in names)
-    except ValueError as error:
-        raise SelectionError(str(error)) from None
+def _found_batch_sizes(path: Path | None) -> tuple[FoundBatchSize, ...]:
+    if path is None:
+        return ()
+    with of_option("--batch-size-file"):
+        return read_batch_sizes(path)
 
 
 def _number(text: str, kind: Callable[[str], T], what: str) -> T:
@@ -382,6 +386,14 @@ def _seed(text: str) -> int:
 
 def _gpus(text: str) -> str:
     return _known(known_gpus, text)
+
+
+def _backend(text: str) -> str:
+    return _known(known_backend, text)
+
+
+def _torchbench(text: str) -> str:
+    return f"{TORCHBENCH_SUITE}:{text}"
 
 
 def _experiment(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness import catalog
-from matrix.config import Container, Matrix
+from matrix.config import Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Plan
 from matrix.toml_files import message_of
@@ -50,14 +50,27 @@ OF_ONE_EXPERIMENT = {
 OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 """Options that nothing but training reads."""
 OF_GPUS = ("tf32", "gpu_memory_fraction", "cache")
-"""Options that nothing but a cell on a GPU reads."""
-OPTION_OF = {"timeout_seconds": "timeout", "baselines": "compare"}
+"""Options that nothing but a cell on a GPU reads; of ``gpus``, what hands one over."""
+EAGER = "eager"
+OF_COMPILERS = ("minify",)
+"""Options that nothing but a backend other than eager reads."""
+LIMITS = ("memory", "gpus")
+"""Options of every image's container."""
+OPTION_OF = {"timeout_seconds": "timeout", "baselines": "compare", **dict.fromkeys(QUICK, "quick")}
 """Of settings of ``[run]``, where the option has another name."""
+Options = Mapping[tuple[str, ...], str]
+"""By the path of a setting, the option that it was given by."""
+NO_OPTIONS: Options = {}
+
+
+def option_of(setting: str) -> str:
+    """The option that changes a setting of ``[run]``."""
+    return f"--{OPTION_OF.get(setting, setting).replace('_', '-')}"
 
 
 def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     """Of the options of building and measuring. SelectionError for what the configuration does not allow."""
-    changed: dict[str, Any] = with_build_options(matrix, options).model_dump(mode="json")
+    changed, named = _with_build_options(matrix, options)
     if options.quick:
         changed["run"] |= QUICK
     given = {
@@ -78,11 +91,12 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
         given["baselines"] = options.compare
     given = {name: value for name, value in given.items() if value is not None}
     changed["run"] |= given
-    _check_memory(options.memory)
-    limits = {"memory": options.memory, "gpus": options.gpus}
+    limits = {name: value for name in LIMITS if (value := getattr(options, name)) is not None}
     for image in changed["images"].values():
-        image["container"] |= {name: value for name, value in limits.items() if value is not None}
-    return matrix_of(changed, {("run", name): f"--{OPTION_OF.get(name, name).replace('_', '-')}" for name in given})
+        image["container"] |= limits
+    named |= {("run", name): option_of(name) for name in given}
+    named |= {("images", image, "container", name): f"--{name}" for image in changed["images"] for name in limits}
+    return matrix_of(changed, named)
 
 
 def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> None:
@@ -99,21 +113,17 @@ def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> N
     if not any(cell.mode == "training" for cell in cells):
         _refuse(options, OF_TRAINING, "is of training, and no cell trains\n  next: --mode training, or leave it out")
     if not any(cell.device == "cuda" for cell in cells):
-        _refuse(options, OF_GPUS, "is of GPUs, and no cell is on one\n  next: the session of an image for a GPU (nox -l), or leave it out")
+        handed_over = ("gpus",) if options.gpus not in ("auto", "none") else ()
+        why = "is of GPUs, and no cell is on one\n  next: the session of an image for a GPU (nox -l), or leave it out"
+        _refuse(options, (*OF_GPUS, *handed_over), why)
+    if all(cell.backend in (EAGER, catalog.IMAGE_BACKEND) for cell in cells):
+        _refuse(options, OF_COMPILERS, "is of compilers, and every cell is eager\n  next: --backend inductor, or leave it out")
 
 
 def _refuse(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
     for name in names:
         if getattr(options, name, None) is not None:
             raise SelectionError(f"--{name.replace('_', '-')} {why}")
-
-
-def _check_memory(text: str | None) -> None:
-    """SelectionError that names the option, and not every image that it is for."""
-    try:
-        Container(memory=text)
-    except ValidationError:
-        raise SelectionError(f"--memory {text}: {text!r} is not a size\n  next: --memory 512m, or --memory 8g") from None
 
 
 def for_gate(matrix: Matrix) -> Matrix:
@@ -126,33 +136,43 @@ def for_gate(matrix: Matrix) -> Matrix:
 
 
 def with_build_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
+    """SelectionError for what the configuration does not allow."""
+    return matrix_of(*_with_build_options(matrix, options))
+
+
+def _with_build_options(matrix: Matrix, options: argparse.Namespace) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
+    """The configuration as JSON has it, and the options that it was changed by."""
     changed: dict[str, Any] = matrix.model_dump(mode="json")
+    named: dict[tuple[str, ...], str] = {}
     if options.build_network is not None:
         changed["build"]["network"] = options.build_network
+        named["build", "network"] = "--build-network"
     for name in ("ca_bundle", "pip_config", "wheelhouse"):
         path: Path | None = getattr(options, name)
         if path is not None:
             changed["build"][name] = str(path.absolute())
+            named["build", name] = f"--{name.replace('_', '-')}"
     if options.base is not None:
-        for image in changed["images"].values():
+        for name, image in changed["images"].items():
             image["base"] = options.base
-    return matrix_of(changed)
+            named["images", name, "base"] = "--base"
+    return changed, named
 
 
-def matrix_of(changed: Mapping[str, Any], options: Mapping[tuple[str, ...], str] = {}) -> Matrix:  # read only
-    """The configuration that JSON holds, as in a manifest. SelectionError where it is none.
-
-    options: by the path of a setting, the option that it was given by.
-    """
+def matrix_of(changed: Mapping[str, Any], options: Options = NO_OPTIONS) -> Matrix:
+    """The configuration that JSON holds, as in a manifest. SelectionError where it is none."""
     try:
         return Matrix.model_validate_json(json.dumps(changed), context=changed)
     except ValidationError as error:
-        raise SelectionError("\n".join(_text(e["loc"], e, options) for e in error.errors())) from None
+        # What an option says of every image is one mistake.
+        raise SelectionError("\n".join(dict.fromkeys(_text(e["loc"], e, options) for e in error.errors()))) from None
 
 
-def _text(path: tuple[str | int, ...], error: Mapping[str, Any], options: Mapping[tuple[str, ...], str]) -> str:
+def _text(path: tuple[str | int, ...], error: Mapping[str, Any], options: Options) -> str:
     """One mistake, and where it is: at an option, or at a setting."""
-    option = options.get(tuple(map(str, path[:2])))
-    where = ".".join(map(str, path)) if option is None else option
-    value = f" {error['input']}" if option is not None and isinstance(error["input"], str | int | float) else ""
-    return f"{where}{value}: {message_of(error)}"
+    keys = tuple(map(str, path))
+    option = next((option for setting, option in options.items() if keys[: len(setting)] == setting), None)
+    if option is None:
+        return f"{'.'.join(keys)}: {message_of(error)}"
+    value = error["input"]
+    return f"{option}{f' {value!r}' if isinstance(value, str | int | float) else ''}: {message_of(error)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import itertools
@@ -17,7 +18,7 @@ from harness.choice import nearest, parse_choice
 from matrix import torchbench
 from matrix.batch_sizes import FoundBatchSize, require_use, with_batch_size
 from matrix.config import PATH_PREFIX, Image, Matrix
-from matrix.errors import SelectionError
+from matrix.errors import SelectionError, of_option
 from matrix.rules import is_named, is_of, left_out, matches
 
 DOCKER_PREFIX = "docker://"
@@ -161,6 +162,12 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
     if not any(cells.values()):
         raise SelectionError(
             f"no cell is left to measure{selection.told}\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
+        )
+    if selection.found_batch_sizes and (
+        asked := "--batch-size" if selection.batch_sizes else "axes.batch_size" if matrix.axes.batch_size else ""
+    ):
+        raise SelectionError(
+            f"--batch-size-file: it is for cells that no batch size is asked for, and {asked} asks for one\n  next: leave one of them out"
         )
     require_use(selection.found_batch_sizes, itertools.chain.from_iterable(cells.values()))
     order = random.Random(seed)
@@ -323,17 +330,19 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
     else:
         patterns = _patterns(matrix, selection.suites or settings.suites)
     found: dict[tuple[str, str | None], None] = {}
-    for pattern in patterns:
-        if (of_file := _of_file(pattern)) is not None:
-            found.update(dict.fromkeys(of_file))
-            continue
-        names = fnmatch.filter(catalog.workload_names(), pattern)
-        if not names:
-            raise SelectionError(
-                f"unknown workload {pattern!r}{nearest(pattern, catalog.workload_names())}\n  next: see them all with --plan"
-            )
-        found.update(dict.fromkeys((name, None) for name in names))
+    with of_option("--only") if selection.only else contextlib.nullcontext():
+        for pattern in patterns:
+            found.update(dict.fromkeys(_named(pattern)))
     return list(found)
+
+
+def _named(pattern: str) -> list[tuple[str, str | None]]:
+    if (of_file := _of_file(pattern)) is not None:
+        return [*of_file]
+    names = fnmatch.filter(catalog.workload_names(), pattern)
+    if not names:
+        raise SelectionError(f"unknown workload {pattern!r}{nearest(pattern, catalog.workload_names())}\n  next: see them all with --plan")
+    return [(name, None) for name in names]
 
 
 def _patterns(matrix: Matrix, suites: tuple[str, ...]) -> tuple[str, ...]:

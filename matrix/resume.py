@@ -7,17 +7,17 @@ import contextlib
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matrix.config import Matrix
 from matrix.engines.engine import Environment
-from matrix.errors import RunNotFound, SelectionError
+from matrix.errors import RunNotFound, SelectionError, of_option
 from matrix.options import selection_of
-from matrix.overrides import matrix_of, with_options
-from matrix.plan import Plan, PlannedImage, Selection, make_plan
+from matrix.overrides import LIMITS, matrix_of, option_of, require_effect, with_options
+from matrix.plan import Plan, PlannedImage, Selection, choose_image, make_plan
 from matrix.provenance import DONE, INTERRUPTED, RUNNING, harness_digest, plan_of, user_module_digests
 from matrix.ready import Ready, make_ready
 from matrix.store import Run, open_run
@@ -54,17 +54,20 @@ def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
     """Options of measuring that are said again may say what the run was begun with, and nothing else. Raises SelectionError."""
     asked = with_options(begun.matrix, options)
     before, now = begun.matrix.run.model_dump(), asked.run.model_dump()
-    changed = [f"{name} = {before[name]}" for name in before if before[name] != now[name]]
-    if any(asked.images[name].container != image.container for name, image in begun.matrix.images.items()):
-        changed.append("its containers' limits")
+    changed = {option_of(name): _as_begun(name, before[name]) for name in before if before[name] != now[name]}
+    for name, image in begun.matrix.images.items():
+        was, limits = image.container, asked.images[name].container
+        changed |= {option_of(each): _as_begun(each, getattr(was, each)) for each in LIMITS if getattr(was, each) != getattr(limits, each)}
     if changed:
         raise SelectionError(
-            f"{begun.directory} was begun with {', '.join(changed)}\n  next: leave the options out that say otherwise, or start a new run"
+            f"{', '.join(changed)}: {begun.directory} was begun {' and '.join(changed.values())}\n  next: leave it out, or start a new run"
         )
+    images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
+    _require_same_images(begun, images, options)
+    require_effect(begun.matrix, begun.plan, options)
     selection = selection_of(options)
     if selection == Selection():
         return
-    images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
     seed = begun.plan.seed if selection.seed is None else selection.seed
     plan = make_plan(begun.matrix, images, dataclasses.replace(selection, seed=seed))
     if _measured(plan) != _measured(begun.plan) or plan.seed != begun.plan.seed:
@@ -72,6 +75,18 @@ def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
             f"{begun.directory} was begun with other cells, launches or another seed\n"
             "  next: leave the options out that choose them, or start a new run"
         )
+
+
+def _as_begun(setting: str, value: object) -> str:
+    return f"with {setting} = {value}" if value not in (None, False) else f"without {option_of(setting)}"
+
+
+def _require_same_images(begun: Begun, images: Sequence[PlannedImage], options: argparse.Namespace) -> None:
+    was = [image.label for image in images]
+    with of_option("--image"):
+        for text in getattr(options, "images", ()):
+            if choose_image(text, begun.matrix, images[0].name).label not in was:
+                raise SelectionError(f"{begun.directory} was begun with {', '.join(was)}\n  next: leave it out, or start a new run")
 
 
 def _measured(plan: Plan) -> Counter[tuple[str, str]]:

@@ -38,6 +38,9 @@ def decode(source: str, name: str) -> dict[str, Any]:
         found = re.search(r"line (\d+)", str(error))
         line = found[1] if found else str(source.count("\n") + 1)
         raise ConfigError(f"{name}:{line}: not TOML: {error}\n{NEXT}") from None
+    except (ValueError, RecursionError) as error:
+        # TOML as it is written, and more than Python reads: a number of thousands of digits, brackets in brackets.
+        raise ConfigError(f"{name}:1: cannot be read: {error}\n{NEXT}") from None
 
 
 def check(model: type[M], data: Mapping[str, Any], *, source: str, name: str, context: Mapping[str, Any]) -> M:

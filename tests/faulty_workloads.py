@@ -227,6 +227,20 @@ class Drifts(Healthy):
         return torch.relu(x) + 1 + self.calls * 2.0**-23
 
 
+class NeedsASize(Healthy):
+    """It has no batch size of its own."""
+
+    def get_example_inputs(self, batch_size):
+        return (torch.linspace(-1, 1, 16 * batch_size).reshape(batch_size, 16),)
+
+
+class KeepsItsSize(Healthy):
+    """It takes a batch size, and no notice of it."""
+
+    def get_example_inputs(self, batch_size=16):
+        return (torch.linspace(-1, 1, 256).reshape(16, 16),)
+
+
 class Batched(Healthy):
     """Its inputs are of any batch size."""
 

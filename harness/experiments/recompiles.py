@@ -69,7 +69,8 @@ def _changes(subject: Subject, bench: Bench) -> Iterator[Change]:
     mode = bench.cell.mode
     usual = functools.partial(surroundings, mode)
     yield Change(name="nothing", subject=subject, around=usual)
-    with contextlib.suppress(Unsupported):
+    # Sizes that were asked for are met, or the row says why not.
+    with contextlib.nullcontext() if bench.spec.batch_sizes else contextlib.suppress(Unsupported):
         for size in sizes_of(bench)[1:]:
             inputs = at_batch_size(bench, size).inputs
             yield Change(name=f"batch size {size}", subject=dataclasses.replace(subject, inputs=inputs, batch_size=size), around=usual)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.utils import _pytree as pytree
 
 from harness.cell import LARGEST_BATCH
 from harness.protocols import Subject, Tolerance, Unsupported
@@ -26,20 +27,30 @@ class UserModule:
 
         An attribute ``tolerance`` of the model takes the place of the precision's default; with a true ``cosine`` beside it, results are
         compared by direction. ``shapes`` has no meaning here. A ``batch_size`` is for ``get_example_inputs(self, batch_size=N)``, whose default is
-        the class' own; Unsupported for a class that takes none. TypeError and AttributeError say what the class lacks.
+        the class' own; Unsupported for a class that takes none, or takes no notice of it. TypeError and AttributeError say what the class lacks.
         """
         torch.manual_seed(seed)
         model = self._class()()
         example_inputs: Callable[..., object] = model.get_example_inputs  # type: ignore[assignment]  # _class has made sure that it is there
         if not callable(example_inputs):
             raise TypeError(f"{self.class_name}.get_example_inputs is no method")
-        own_size = _own_size(example_inputs)
-        if batch_size is not None and own_size is None:
+        parameter = _size_parameter(example_inputs)
+        if batch_size is not None and parameter is None:
             raise Unsupported(
                 f"{self.class_name} chooses its inputs itself\n  next: leave the batch size out, or write get_example_inputs(self, batch_size={batch_size})"
             )
-        size = batch_size or own_size
+        size = batch_size or _own_size(parameter)
+        if size is None and parameter is not None and parameter.default is inspect.Parameter.empty:
+            raise TypeError(
+                f"{self.class_name}.get_example_inputs has no batch size of its own: write get_example_inputs(self, batch_size=16)"
+            )
         inputs = example_inputs() if size is None else example_inputs(batch_size=size)
+        if batch_size is not None and not any(
+            batch_size in each.shape for each in pytree.tree_leaves(inputs) if isinstance(each, torch.Tensor)
+        ):
+            raise Unsupported(
+                f"{self.class_name}.get_example_inputs(batch_size={batch_size}) has no tensor with a dimension of {batch_size}"
+            )
         if isinstance(inputs, torch.Tensor):
             inputs = (inputs,)
         if not isinstance(inputs, tuple | list):
@@ -73,9 +84,12 @@ class UserModule:
         return found
 
 
-def _own_size(example_inputs: Callable[..., object]) -> int | None:
-    """The default of a parameter ``batch_size``, where there is such and it is a size."""
+def _size_parameter(example_inputs: Callable[..., object]) -> inspect.Parameter | None:
     parameter = inspect.signature(example_inputs).parameters.get("batch_size")
-    if parameter is None or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-        return None
-    return parameter.default if type(parameter.default) is int and 1 <= parameter.default <= LARGEST_BATCH else None
+    return None if parameter is None or parameter.kind is inspect.Parameter.POSITIONAL_ONLY else parameter
+
+
+def _own_size(parameter: inspect.Parameter | None) -> int | None:
+    """Its default, where that is a size."""
+    size = None if parameter is None else parameter.default
+    return size if type(size) is int and 1 <= size <= LARGEST_BATCH else None

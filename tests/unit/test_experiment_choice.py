@@ -163,8 +163,13 @@ def test_every_experiment_is_there() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
+        (("--timeout", "5"), "--timeout: "),
         (("--timeout", "5"), "was begun with timeout_seconds = 77"),
-        (("--memory", "123m"), "its containers' limits"),
+        (("--memory", "123m"), "--memory: "),
+        (("--deterministic",), "was begun without --deterministic"),
+        (("--quick",), "--quick: "),
+        (("--image", "cpu@old"), "--image: "),
+        (("--dynamic", "batch"), "--dynamic is of dynamic-shapes"),
         (("-k", "softmax", "--mode", "training"), "other cells, launches or another seed"),
         (("-k", "nothing"), "no cell is left"),
         (("-k", "softmax", "--seed", "0"), "other cells, launches or another seed"),
@@ -183,6 +188,22 @@ def test_a_run_is_not_resumed_as_another(
     assert why in said
     assert "next: " in said
     assert bench("--resume", directory, "-k", "softmax", *begun) == 0, "the same said again is the same"
+
+
+def test_the_plan_of_a_run_that_goes_on_is_what_it_lacks_and_runs_nothing(
+    tmp_path: Path, bench: Bench, engine: PlayedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.stops[0] = (1, KeyboardInterrupt)
+    assert bench("--mode", "inference", "--mode", "training") == INTERRUPTED
+    directory = only_run(tmp_path)
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert bench("--resume", str(directory), "--plan") == 0
+    said = capsys.readouterr().out
+    assert "training" in said
+    assert "inference" not in said
+    assert "1 rows in 1 launches" in said
+    assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(

@@ -299,6 +299,22 @@ def test_a_class_of_one_s_own_whose_inputs_take_a_batch_size_has_other_shapes(tm
     assert journal.reason.startswith("Healthy chooses its inputs itself")
 
 
+def test_a_class_of_one_s_own_with_a_batch_size_that_is_none_says_so(tmp_path: Path) -> None:
+    journal = measured("nothing", "NeedsASize", tmp_path / "own")
+    assert journal.status == Status.MODEL_FAIL_TO_LOAD
+    assert "write get_example_inputs(self, batch_size=16)" in journal.reason
+    assert measured("nothing", "NeedsASize", tmp_path / "asked", batch_size=4).status == Status.PASS
+    journal = measured("nothing", "KeepsItsSize", tmp_path / "kept", batch_size=5)
+    assert journal.status == Status.UNSUPPORTED
+    assert journal.reason.startswith("KeepsItsSize.get_example_inputs(batch_size=5) has no tensor with a dimension of 5")
+
+
+def test_sizes_that_a_workload_cannot_have_are_no_reason_to_pass_without_them(tmp_path: Path) -> None:
+    journal = measured("recompiles", "Healthy", tmp_path / "asked", {"batch_sizes": (8,)})
+    assert (journal.status, journal.reason.partition(":")[0]) == (Status.UNSUPPORTED, "the workload has no batch dimension")
+    assert measured("recompiles", "Healthy", tmp_path / "all").status == Status.PASS
+
+
 def test_what_does_not_go_through_dynamo_has_no_symbols(tmp_path: Path) -> None:
     journal = measured("dynamic-shapes", "micro/pointwise_chain", tmp_path, backend="eager")
     assert journal.status == Status.UNSUPPORTED

@@ -15,11 +15,21 @@ from tests.conftest import SOURCE
     ("words", "said"),
     [
         ("--mode training --distributed ddp --ranks 1", "--ranks 1: input should be greater than or equal to 2"),
-        ("--backend inductr", "unknown backend 'inductr'; did you mean 'inductor'?"),
+        ("--backend inductr", "argument --backend: unknown backend 'inductr'; did you mean 'inductor'?"),
+        ("--backend=", "argument --backend: '': a backend is NAME or NAME(OPTION=VALUE, ...)"),
+        ("--base=", "--base '': "),
+        ("--memory lots", "--memory 'lots': "),
+        ("--gpus nvidia", "--gpus is of GPUs, and no cell is on one"),
+        ("--backend eager --minify", "--minify is of compilers, and every cell is eager"),
+        ("--image nosuch", "--image: unknown image 'nosuch'"),
+        ("--torchbench /nosuch", "--only: 'torchbench:/nosuch': /nosuch is no checkout of pytorch/benchmark"),
+        ("--torchbench=", "(nothing) is no checkout of pytorch/benchmark"),
+        ("--torch-config inductor.=1", "argument --torch-config: 'inductor.=1' is not PART.KEY=VALUE"),
+        ("--batch-size-file /nosuch", "--batch-size-file: /nosuch: it cannot be read"),
         ("--backend inductor(mode=fastest)", "inductor: mode is one of"),
         ("--torch-config foo.bar=1", "--torch-config: 'foo.bar' is no setting of torch's compilers"),
         ("-k [", "--filter '[' is not a regular expression"),
-        ("--only micro/softmx", "unknown workload 'micro/softmx'; did you mean 'micro/softmax'?"),
+        ("--only micro/softmx", "--only: unknown workload 'micro/softmx'; did you mean 'micro/softmax'?"),
         ("--only zzz", "unknown workload 'zzz'; there are "),
         ("--exclude-exact zzz", "--exclude-exact: unknown workload 'zzz'"),
         ("--batch-size 99999999999999999999", "99999999999999999999 is more than 1073741824"),
@@ -54,6 +64,7 @@ def test_what_is_wrong_is_said_with_the_next_command(words: str, said: str, caps
     ("lines", "said"),
     [
         ("softmax,8\nmicro/softmax,16\n", "it has two sizes of micro/softmax, 8 (softmax) and 16 (micro/softmax)"),
+        (f"softmax,{'9' * 5000}\n", "is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
         ("softmax,99999999999999999999\n", "is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
         ("name,largest_batch_size\nmicro/softmax,8\n", "it is no results.csv: it has no column dev"),
         ("name,dev,mode,precision,largest_batch_size\nmicro/softmax,cpu,inference,float32,0\n", "it tells no batch size"),
@@ -85,3 +96,24 @@ def test_an_error_of_a_selection_always_has_a_next_command() -> None:
     assert str(SelectionError("wrong")) == "wrong\n  next: see the options with --help"
     assert str(SelectionError("wrong\n  next: this")) == "wrong\n  next: this"
     assert str(EngineMissing("gone")) == "gone"
+
+
+def test_a_size_for_all_and_a_file_of_sizes_are_not_given_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sizes").write_text("softmax,8\n")
+    words = ["--plan", "--batch-size", "4", "--batch-size-file", str(tmp_path / "sizes")]
+    assert main(["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", *words]) == 2
+    assert "--batch-size-file: it is for cells that no batch size is asked for, and --batch-size asks for one" in capsys.readouterr().err
+
+
+def test_what_an_option_says_of_every_image_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", "--plan", "--base="]) == 2
+    assert capsys.readouterr().err.count("--base") == 1
+
+
+def test_results_that_cannot_be_written_are_told_before_an_image_is_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--config", str(SOURCE / "matrix.toml"), "bench", "cpu", "--results", str(tmp_path / "file" / "in")]) == 4
+    found = capsys.readouterr()
+    assert str(tmp_path / "file") in found.err
+    assert "--results" in found.err
+    assert not found.out
