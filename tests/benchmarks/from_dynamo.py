@@ -1,6 +1,7 @@
 """Runs every command of docs/from-dynamo.md and writes what it gave into its column: ``nox -s from-dynamo -- OPTIONS OF bench``.
 
 A line may have several commands, with ``&&`` between them: what the last one gave is told. One that does not begin with ``nox`` is of the session's.
+``*`` stands for what the commands before it have made, as the name of a run.
 ``--session inductor-cuda`` runs them in an image for a GPU, and writes the last column in place of the one before it; ``--jobs N`` runs several at a
 time, for times that nobody compares.
 """
@@ -111,7 +112,7 @@ def run(line: Line, given: list[str], results: Path, image: str = "cpu") -> str:
 
 
 def _run(command: Command, given: list[str], results: Path) -> str:
-    words = [word for each in command.arguments for word in (sorted(map(str, SOURCE.glob(each))) if "*" in each else [each])]
+    words = [word for each in command.arguments for word in (_made(each) if "*" in each else [each])]
     folder = Path(words[words.index("--results") + 1]) if "--results" in words else results
     if command.image:
         # A wheelhouse is of one image's lock.
@@ -126,8 +127,14 @@ def _run(command: Command, given: list[str], results: Path) -> str:
         return done.stdout.strip().splitlines()[-1]
     runs = [Path(word) for word in words if (Path(word) / "manifest.json").exists()] if command.session == "report" else [newest(folder)]
     table = summary(build(collect(load(runs)), datetime.datetime.now(datetime.timezone.utc))).splitlines()
-    found = [re.split(r" {2,}", each) for each in table[1:] if re.match(r"(micro|path|llm|huggingface)/", each)]
+    found = [re.split(r" {2,}", each) for each in table[1:] if re.match(r"(micro|path|llm|huggingface|operators)/", each)]
     return "; ".join(_short(cells) for cells in found[:4])
+
+
+def _made(word: str) -> list[str]:
+    """The word for each path of the checkout that its pattern matches: all of it, or what follows a scheme."""
+    scheme, colon, pattern = word.rpartition(":")
+    return [f"{scheme}{colon}{path.relative_to(SOURCE)}" for path in sorted(SOURCE.glob(pattern))]
 
 
 def newest(folder: Path) -> Path:

@@ -173,6 +173,8 @@ def test_every_command_is_taken_and_measures_something(line: Line) -> None:
     for command in commands_of(line):
         if command.image:
             options = make_parser().parse_args(["bench", command.image, *command.arguments])
+            if any("*" in word for word in command.arguments):
+                continue  # of what the commands before it have measured
             matrix = with_options(load_matrix(SOURCE / "matrix.toml", SOURCE / "suites"), options)
             plan = make_plan(matrix, (PlannedImage(name=command.image),), selection_of(options))
             assert plan.launches[0].cells
