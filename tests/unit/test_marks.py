@@ -166,9 +166,6 @@ def test_batch_sizes_come_from_a_run_or_from_lines(tmp_path: Path) -> None:
     assert planned(lines) == {
         f"micro/{name} eager cpu inference float32 small batch={size}" for name, size in (("softmax", 16), ("sort", 8))
     }
-    assert planned(lines, "--batch-size", "5") == {
-        f"micro/{name} eager cpu inference float32 small batch=5" for name in ("softmax", "sort")
-    }
 
 
 @pytest.mark.parametrize("text", ["", "softmax\n", "softmax,none\n", "softmax,0\n", "name,largest_batch_size\nmicro/softmax,\n"])
