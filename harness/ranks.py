@@ -34,7 +34,9 @@ BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 LOOPBACK = "lo"
 """A container has no other interface."""
 GRACE_SECONDS = 3.0
-"""Between the end of one rank and that of the first: the culprit may end after its victims, and a traceback of the first belongs into the log."""
+"""Between the end of one rank and that of the first: its own collective may break meanwhile, and its traceback belongs into the log."""
+PATIENCE_SECONDS = 10.0
+"""For a culprit, where only victims have ended: it may have closed its connections long before it ends."""
 WORDS = 1000
 """Characters of what a rank says before it goes: fewer than a pipe holds, so that nobody has to read them for the writer to get away."""
 
@@ -48,6 +50,7 @@ class RankLost(Exception):
 
     def __init__(self, rank: int, status: str, reason: str, *, is_victim: bool = False) -> None:
         super().__init__(f"rank {rank}: {reason}")
+        self.rank = rank
         self.outcome = (status, reason)
         self.is_victim = is_victim
         """Of a rank that is gone: its collective broke, which is no reason of its own."""
@@ -108,14 +111,18 @@ class Ranks:
 
     def _cause(self, own: Failure) -> RankLost | None:
         """Of the first rank's failure: the rank that is behind it; None where it is itself, or all fail alike."""
-        if self._culprit_lost.wait(GRACE_SECONDS) or (own.of_collective and self._lost):
+        if self._culprit_lost.wait(PATIENCE_SECONDS if own.of_collective else GRACE_SECONDS) or (own.of_collective and self._lost):
             culprit = self._first_lost()
             return None if culprit.outcome == (own.status, own.reason) else culprit
         return None
 
     def _first_lost(self) -> RankLost:
         """The first to end of those that are no victims; where there are victims alone, the first of them."""
-        return next((lost for lost in self._lost if not lost.is_victim), self._lost[0])
+        culprit = next((lost for lost in self._lost if not lost.is_victim), None)
+        if culprit is not None:
+            return culprit
+        status, reason = self._lost[0].outcome
+        return RankLost(self._lost[0].rank, status, f"{reason}; no rank says why")
 
     def end(self, status: str, reason: str) -> None:
         """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
@@ -133,7 +140,9 @@ class Ranks:
         _, ended = os.waitpid(other.process, 0)
         lost = _end_of(other, ended, killed=oom_kills() > killed_before)
         self._lost.append(lost)
-        if not lost.is_victim:
+        if lost.is_victim:
+            self._culprit_lost.wait(PATIENCE_SECONDS)
+        else:
             self._culprit_lost.set()
         time.sleep(GRACE_SECONDS)
         cause = self._first_lost()

@@ -3,6 +3,7 @@
 `nox -s bench-cpu -- --only path:tests/faulty_workloads.py:Segfault` runs one by hand.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -12,6 +13,14 @@ import sys
 import time
 
 import torch
+
+
+def close_sockets():
+    """What a rank talks by: its process goes on, and the others read the end of the connection."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                os.close(int(name))
 
 
 class Healthy(torch.nn.Module):
@@ -328,8 +337,10 @@ class FailsInTheLastRank(LosesARank):
         return self.layer(x)
 
 
-class ClosesItsGroupAndFails(LosesARank):
-    """The last one raises, leaves the group as a tidy program does, and takes its time: all others break, and end, before it."""
+class ClosesItsConnectionsAndFails(LosesARank):
+    """The last one cannot be heard any more, and takes its time to raise: all others break, and end, before it."""
+
+    seconds = 2.0
 
     def is_faulty(self):
         return torch.distributed.get_rank() == torch.distributed.get_world_size() - 1
@@ -340,13 +351,19 @@ class ClosesItsGroupAndFails(LosesARank):
             try:
                 raise ValueError("in one alone")
             finally:
-                torch.distributed.destroy_process_group()
-                time.sleep(1)
+                close_sockets()
+                time.sleep(self.seconds)
         return self.layer(x)
 
 
-class ClosesItsGroupInTheFirstRank(ClosesItsGroupAndFails):
-    """The same of the first one: it sees its victims end, and is the reason itself."""
+class ClosesItsConnectionsAndStays(ClosesItsConnectionsAndFails):
+    """It never says why."""
+
+    seconds = 3600.0
+
+
+class ClosesTheConnectionsOfTheFirstRank(ClosesItsConnectionsAndFails):
+    """The first one sees its victims end, and is the reason itself."""
 
     def is_faulty(self):
         return torch.distributed.get_rank() == 0

@@ -100,13 +100,19 @@ def test_what_a_rank_says_or_how_it_ended_is_the_reason(workload: str, status: s
     ("workload", "reason"),
     [
         ("FailsInTheLastRank", "rank 3: ValueError (check): only in the last"),
-        ("ClosesItsGroupAndFails", "rank 3: ValueError (check): in one alone"),
-        ("ClosesItsGroupInTheFirstRank", "ValueError (time): in one alone"),
+        ("ClosesItsConnectionsAndFails", "rank 3: ValueError (check): in one alone"),
+        ("ClosesTheConnectionsOfTheFirstRank", "ValueError (time): in one alone"),
     ],
 )
 def test_of_many_ranks_the_one_that_failed_is_named_and_not_those_that_broke_with_it(workload: str, reason: str, tmp_path: Path) -> None:
     row = launched(cell("eager", workload), tmp_path, ranks=4, threads=1)
     assert (row["status"], row["reason"]) == (Status.FAIL_TO_RUN, reason)
+
+
+def test_where_only_victims_end_the_reason_says_that_nobody_knows(tmp_path: Path) -> None:
+    row = launched(cell("eager", "ClosesItsConnectionsAndStays"), tmp_path, ranks=3, threads=1)
+    assert row["status"] == Status.FAIL_TO_RUN
+    assert row["reason"].endswith("; no rank says why")
 
 
 def test_a_rank_that_cannot_say_a_word_is_the_reason_all_the_same(tmp_path: Path) -> None:
