@@ -6,6 +6,7 @@ Standard library only: the host reads configurations with this without having to
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,9 +72,11 @@ def parse_value(text: str) -> Value:
         return _WORDS[text]
     for kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
+        if math.isfinite(value):
+            return value
     return text.strip("\"'")
 
 

@@ -28,6 +28,8 @@ class Failure:
     reason: str
     export_error: str = ""
     """Of what could not be exported: the rule, and the exporter's words."""
+    error: str = ""
+    """What was raised, in whatever phase."""
     of_collective: bool = False
     """Of several ranks: it broke in what they do together, because another one is gone."""
 
@@ -48,8 +50,8 @@ def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
     status = Status.OOM if is_out_of_memory(error) else _STATUS_OF_PHASE.get(phase, Status.FAIL_TO_RUN)
     if status == Status.FAIL_TO_RUN and (package := lacking(error)) is not None:
         return Failure(status=Status.UNSUPPORTED, reason=f"{cell.backend} needs the package {package}, which this image does not have")
-    reason = f"{type(error).__name__} ({phase}): {text_of(error)}"
-    return Failure(status=status, reason=reason, of_collective=is_of_collective(error))
+    name, text = type(error).__name__, text_of(error)
+    return Failure(status=status, reason=f"{name} ({phase}): {text}", error=f"{name}: {text}", of_collective=is_of_collective(error))
 
 
 def is_expected(error: BaseException) -> bool:

@@ -8,11 +8,21 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, SAMPLE_COLUMNS, Row, Sample, one_line
+
+
+def read_json(text: str | bytes) -> Any:
+    """What JSON says that anybody may have written. ValueError for what is none, or is nested deeper than Python reads."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def format_row(record: Row | Sample) -> list[str]:

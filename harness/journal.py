@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.files import read_json
 from harness.records import COLUMNS, FLOAT_COLUMNS, INTEGER_COLUMNS, MEASURED_COLUMNS, Status, Taken, Warn
 
 
@@ -49,6 +50,10 @@ class JournalWriter:
         """The last line: without it, the process did not end by itself."""
         self._write({"status": status, "reason": reason})
 
+    def lose(self, status: str, reason: str) -> None:
+        """What another process of the cell's has ended with: it is behind whatever becomes of this one, unless that says otherwise."""
+        self._write({"lost": [status, reason]})
+
     def _write(self, entry: dict[str, object]) -> None:
         if os.getpid() != self._process:
             # A workload that forks and returns in both processes: only one of them is the cell's.
@@ -69,6 +74,8 @@ class Journal:
     status: str | None = None
     """None: the process ended without saying how."""
     reason: str = ""
+    lost: tuple[str, str] | None = None
+    """Status and reason of the first other process of the cell's that is gone."""
 
 
 def read_journal(path: Path) -> Journal:
@@ -77,8 +84,8 @@ def read_journal(path: Path) -> Journal:
     if not path.exists():
         return journal
     for line in path.read_bytes().split(b"\n"):
-        with contextlib.suppress(ValueError, TypeError, RecursionError):
-            _read_entry(json.loads(line), journal)
+        with contextlib.suppress(ValueError, TypeError):
+            _read_entry(read_json(line), journal)
     return journal
 
 
@@ -93,6 +100,9 @@ def _read_entry(entry: object, journal: Journal) -> None:
     if isinstance(entry.get("fields"), dict):
         journal.fields.update((name, value) for name, value in entry["fields"].items() if _is_measured(name, value))
         journal.reason = str(entry["fields"].get("reason", journal.reason))
+    if isinstance(entry.get("lost"), list) and journal.lost is None:
+        status, reason = map(str, entry["lost"])
+        journal.lost = (status, reason) if Status.is_known(status) else None
     if isinstance(entry.get("samples"), list):
         journal.samples.extend(_taken(*sample) for sample in entry["samples"])
     if isinstance(entry.get("status"), str) and Status.is_known(entry["status"]):

@@ -286,6 +286,8 @@ def outcome(journal: Journal, ended: Ended, timeout_seconds: float) -> tuple[str
         journal.warnings.append(Warn.COSTS_INCOMPLETE.value)
         passed = Status.PASS_DUE_TO_SKIP if journal.fields.get("compared_by") == BY_FORM else Status.PASS
         return passed, f"the process ended {where}: {_end_of(ended, timeout_seconds)}"
+    if journal.lost is not None:
+        return journal.lost
     if ended.timed_out:
         return Status.TIMEOUT, f"{_end_of(ended, timeout_seconds)} {where}"
     if ended.out_of_memory:

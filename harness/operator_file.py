@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.files import read_json
+
 SCHEMA = 1
 SUITE = "operators"
 PREFIX = f"{SUITE}:"
@@ -54,7 +56,7 @@ def read(path: Path) -> Recording:
     """ValueError says what about the file is wrong; OSError where it cannot be read."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            head, *entries = (json.loads(line) for line in file)
+            head, *entries = (read_json(line) for line in file)
     except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, ValueError) as error:
         raise ValueError(f"{path} is no file of recorded operators: {error}") from None
     if not isinstance(head, dict) or head.get("schema") != SCHEMA:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import distributed
@@ -48,12 +48,30 @@ class Followed(Exception):
 class RankLost(Exception):
     """Another rank failed or died, and the first one cannot go on."""
 
-    def __init__(self, rank: int, status: str, reason: str, *, is_victim: bool = False) -> None:
+    def __init__(self, rank: int, status: str, reason: str, *, error: str = "", is_victim: bool = False) -> None:
         super().__init__(f"rank {rank}: {reason}")
         self.rank = rank
+        self.error = error
+        """As ``Failure`` has it; empty where nothing was raised."""
         self.outcome = (status, reason)
         self.is_victim = is_victim
         """Of a rank that is gone: its collective broke, which is no reason of its own."""
+
+    def is_like(self, other: Failure) -> bool:
+        """Whether both failed by the same, in whatever phase."""
+        return self.outcome == (other.status, other.reason) or (self.error != "" and self.error == other.error[:WORDS])
+
+    def unexplained(self) -> RankLost:
+        """The same, where nobody else is the reason either."""
+        return RankLost(self.rank, self.outcome[0], f"{self.outcome[1]}; no rank says why", is_victim=True)
+
+
+class Notes(Protocol):
+    """The journal of the first rank."""
+
+    def lose(self, status: str, reason: str) -> None: ...
+
+    def finish(self, status: str, reason: str = "") -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,19 +102,21 @@ class Ranks:
     """Of the first rank."""
     _lost: list[RankLost] = field(default_factory=list)
     """In the order of their ends."""
-    _culprit_lost: threading.Event = field(default_factory=threading.Event)
-    """Set with the first that is no victim."""
+    _more_lost: threading.Condition = field(default_factory=threading.Condition)
+    _is_over: bool = False
+    """The first rank has failed itself: what it says is said by who raised it."""
 
     @contextlib.contextmanager
-    def together(self, failure_of: Callable[[BaseException], Failure], finish: Callable[[str, str], None]) -> Iterator[None]:
+    def together(self, failure_of: Callable[[BaseException], Failure], journal: Notes) -> Iterator[None]:
         """Join the others, and fail with whichever fails.
 
-        failure_of: what an exception means; finish: writes status and reason down where the first rank hangs, and is about to be ended. Raises
-        in the first rank RankLost where another one is the cause, in others what was raised; Unsupported where there are fewer GPUs than ranks.
+        failure_of: what an exception means; journal: for what outlives the first rank, where it hangs and is ended, or goes with the others.
+        Raises in the first rank RankLost where another one is the cause, in others what was raised; Unsupported where there are fewer GPUs
+        than ranks.
         """
         try:
             for other in self._others:
-                threading.Thread(target=self._watch, args=(other, oom_kills(), finish), name=f"rank {other.rank}", daemon=True).start()
+                threading.Thread(target=self._watch, args=(other, oom_kills(), journal), name=f"rank {other.rank}", daemon=True).start()
             self._join()
             yield
         except Followed:
@@ -104,50 +124,65 @@ class Ranks:
         except BaseException as error:
             failure = failure_of(error)
             if self._words is not None:
-                self._say(failure.status, failure.reason, is_victim=failure.of_collective)
+                self._say(failure.status, failure.reason, error=failure.error, is_victim=failure.of_collective)
             elif (cause := self._cause(failure)) is not None:
                 raise cause from error
             raise
 
     def _cause(self, own: Failure) -> RankLost | None:
-        """Of the first rank's failure: the rank that is behind it; None where it is itself, or all fail alike."""
-        if self._culprit_lost.wait(PATIENCE_SECONDS if own.of_collective else GRACE_SECONDS) or (own.of_collective and self._lost):
-            culprit = self._first_lost()
-            return None if culprit.outcome == (own.status, own.reason) else culprit
-        return None
+        """Of the first rank's failure: the rank that is behind it; None where it is itself, or all fail alike.
+
+        Ranks that fail alike are not the reason of each other: it is the one that fails otherwise, however late.
+        """
+        self._is_over = True
+
+        def others() -> list[RankLost]:
+            return [lost for lost in self._lost if not lost.is_victim and not lost.is_like(own)]
+
+        def is_known() -> bool:
+            return bool(others()) or len(self._lost) == len(self._others)
+
+        with self._more_lost:
+            self._more_lost.wait_for(is_known, GRACE_SECONDS)
+            if own.of_collective or self._lost:
+                self._more_lost.wait_for(is_known, PATIENCE_SECONDS)
+            if others():
+                return others()[0]
+            return self._first_lost() if own.of_collective and self._lost else None
 
     def _first_lost(self) -> RankLost:
         """The first to end of those that are no victims; where there are victims alone, the first of them."""
-        culprit = next((lost for lost in self._lost if not lost.is_victim), None)
-        if culprit is not None:
-            return culprit
-        status, reason = self._lost[0].outcome
-        return RankLost(self._lost[0].rank, status, f"{reason}; no rank says why")
+        return self._culprit() or self._lost[0].unexplained()
+
+    def _culprit(self) -> RankLost | None:
+        return next((lost for lost in self._lost if not lost.is_victim), None)
 
     def end(self, status: str, reason: str) -> None:
         """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
         self._say(status, reason or f"it ended as {status}")
 
-    def _say(self, status: str, reason: str, *, is_victim: bool = False) -> None:
+    def _say(self, status: str, reason: str, *, error: str = "", is_victim: bool = False) -> None:
         if self._words is not None:
-            words = json.dumps([status, reason[:WORDS], is_victim], ensure_ascii=False).encode(errors="replace")
+            words = json.dumps([status, reason[:WORDS], error[:WORDS], is_victim], ensure_ascii=False).encode(errors="replace")
             # A workload may have closed whatever was open: what was raised is still what its log has to say.
             with contextlib.suppress(OSError):
                 os.write(self._words, words)
 
-    def _watch(self, other: _Other, killed_before: int, finish: Callable[[str, str], None]) -> None:
+    def _watch(self, other: _Other, killed_before: int, journal: Notes) -> None:
         """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
         _, ended = os.waitpid(other.process, 0)
         lost = _end_of(other, ended, killed=oom_kills() > killed_before)
-        self._lost.append(lost)
-        if lost.is_victim:
-            self._culprit_lost.wait(PATIENCE_SECONDS)
-        else:
-            self._culprit_lost.set()
+        if not lost.is_victim:
+            journal.lose(lost.outcome[0], str(lost))
+        with self._more_lost:
+            self._lost.append(lost)
+            self._more_lost.notify_all()
+            self._more_lost.wait_for(lambda: self._culprit() is not None, PATIENCE_SECONDS)
         time.sleep(GRACE_SECONDS)
-        cause = self._first_lost()
-        finish(cause.outcome[0], str(cause))
-        os._exit(1)
+        if not self._is_over:
+            cause = self._first_lost()
+            journal.finish(cause.outcome[0], str(cause))
+            os._exit(1)
 
     def _join(self) -> None:
         arguments: dict[str, Any] = {}
@@ -238,8 +273,8 @@ def _end_of(other: _Other, ended: int, *, killed: bool) -> RankLost:
     """Of a rank whose process has ended: what it said, or how it ended."""
     os.set_blocking(other.words, False)
     with contextlib.suppress(BlockingIOError, ValueError):
-        status, reason, is_victim = json.loads(os.read(other.words, 1 << 16))
-        return RankLost(other.rank, status, reason, is_victim=is_victim)
+        status, reason, error, is_victim = json.loads(os.read(other.words, 1 << 16))
+        return RankLost(other.rank, status, reason, error=error, is_victim=is_victim)
     if not os.WIFSIGNALED(ended):
         code = os.WEXITSTATUS(ended)
         return RankLost(other.rank, Status.crash(f"exit{code}"), f"it ended with exit code {code}, without a word")

@@ -64,7 +64,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     torch_config.apply(spec.treatment.torch_config)
     spread = _ranks(cell, spec)
     threads = torch.get_num_threads()
-    with contextlib.nullcontext() if spread is None else spread.together(lambda error: failure_of(error, phase.name, cell), journal.finish):
+    with contextlib.nullcontext() if spread is None else spread.together(lambda error: failure_of(error, phase.name, cell), journal):
         status = _experiment(cell, spec, journal, report, spread, began, again=again, slices=slices)
     if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)

@@ -11,10 +11,9 @@ from pathlib import Path
 from harness import catalog
 from harness.cell import LARGEST_BATCH, Cell
 from harness.output import ROWS
+from matrix.config import MOST_SHOWN
 from matrix.errors import SelectionError
 
-MOST_SHOWN = 100
-"""Characters of a line that is wrong."""
 LARGEST = "largest_batch_size"
 """The column that only these runs fill."""
 NEXT = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from matrix.resume import find_begun, ready_again, require_same_options, resumab
 from matrix.runner import Settings, require_caches, run_plan
 from matrix.store import Run, create_run, new_name, open_run
 
+MOST_LAUNCHES_TOLD = 30
 MOST_TOLD = 3
 """Lines about one thing."""
 
@@ -41,7 +44,8 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     chosen = tuple(named or [choose_image(options.image, matrix, options.image)])
     selection = selection_of(options)
     plan = make_plan(matrix, chosen, selection)
-    user_module_digests(plan)
+    with of_option("--only") if selection.only else contextlib.nullcontext():
+        user_module_digests(plan)
     require_effect(matrix, plan, options)
     _tell_unknown_sizes(selection, plan)
     if options.plan:
@@ -50,7 +54,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     # Before anything is built: it says what cannot be compared.
     settings = Settings(matrix=matrix, seed=plan.seed, outputs=kept_outputs(matrix, plan))
     require_caches(matrix)
-    options.results.mkdir(parents=True, exist_ok=True)
+    _require_results(options.results)
     ready = make_ready(plan, chosen, matrix, options.engine, options, source, variables)
     manifest = describe_run(command=sys.argv, matrix=matrix, plan=plan, engine=ready.facts, environments=ready.environments, source=source)
     with create_run(options.results.absolute(), new_name(chosen[0].name), manifest) as run:
@@ -114,6 +118,16 @@ def build_image(options: argparse.Namespace, matrix: Matrix, source: Path) -> in
     return 0
 
 
+def _require_results(folder: Path) -> None:
+    """Raises SelectionError where no run can be written: before anything is built."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SelectionError(f"--results {folder}: no run can be written there: {error.strerror}\n  next: name another folder") from None
+
+
 def _tell_unknown_sizes(selection: Selection, plan: Plan) -> None:
     names = unknown_names(selection.found_batch_sizes, (cell for launch in plan.launches for cell in launch.cells))
     for name in names[:MOST_TOLD]:
@@ -138,5 +152,6 @@ def _show(plan: Plan) -> None:
             print(f"  {cell.id}")
     for item in plan.excluded:
         print(f"excluded from {item.image}: {item.cell}: {item.reason}")
-    order = ", ".join(launch.image.label for launch in plan.launches)
-    print(f"{plan.rows} rows in {len(plan.launches)} launches: {order} (seed {plan.seed})")
+    order = [launch.image.label for launch in plan.launches]
+    more = f", and {len(order) - MOST_LAUNCHES_TOLD} more" if len(order) > MOST_LAUNCHES_TOLD else ""
+    print(f"{plan.rows} rows in {len(order)} launches: {', '.join(order[:MOST_LAUNCHES_TOLD])}{more} (seed {plan.seed})")

@@ -29,6 +29,10 @@ SUITES_OF_FILES = (PATH_SUITE, operator_file.SUITE, TORCHBENCH_SUITE)
 """Whose workloads the harness does not have: files of the user's name them."""
 
 LARGEST_SEED = 2**32 - 1
+LEAST_MEMORY_KIB = 6 << 10
+"""Of a container, by Docker."""
+MOST_SHOWN = 100
+"""Characters of a text that is wrong."""
 """What numpy takes."""
 MOST_LAUNCHES = 10_000
 LONGEST_SECONDS = 7 * 24 * 3600.0
@@ -84,8 +88,15 @@ def _regular_name(name: str) -> str:
 
 
 def _size(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]*[kmg]", text):
-        raise ValueError(f"{text!r} is not a size, as in 512m or 8g")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}[kmg]", text):
+        raise ValueError(f"{text[:MOST_SHOWN]!r} is not a size, as in 512m or 8g")
+    return text
+
+
+def _memory(text: str) -> str:
+    number, unit = int(_size(text)[:-1]), text[-1]
+    if number * {"k": 1, "m": 1 << 10, "g": 1 << 20}[unit] < LEAST_MEMORY_KIB:
+        raise ValueError(f"{text!r} is less than an engine gives a container: 6m")
     return text
 
 
@@ -145,6 +156,7 @@ WorkloadPattern = Annotated[str, AfterValidator(_workload_pattern)]
 CellPattern = Annotated[str, AfterValidator(_cell_pattern)]
 Text = Annotated[str, Field(min_length=1)]
 Size = Annotated[str, AfterValidator(_size)]
+Memory = Annotated[str, AfterValidator(_memory)]
 HostPath = Annotated[str, AfterValidator(_absolute)]
 ContainerPath = Annotated[str, AfterValidator(_own_place)]
 Processors = Annotated[str, AfterValidator(_processors)]
@@ -230,7 +242,7 @@ class Build(Model):
 class Container(Model):
     """Limits of an image's containers."""
 
-    memory: Size | None = Field(default=None, description="limit, as in 8g; no swap beyond it")
+    memory: Memory | None = Field(default=None, description="limit, as in 8g; no swap beyond it")
     shm_size: Size = Field(default="1g", description="size of /dev/shm")
     tmp_size: Size = Field(default="8g", description="most that /tmp may hold; it is memory")
     cpus: Processors | None = Field(default=None, description="processors, as in 0-3 (cpuset)")

@@ -227,7 +227,7 @@ def add_measuring(how: argparse._ArgumentGroup) -> None:
         help="run a cell that ends in one of these once more, and keep what torch's compilers write about it (artifacts/): "
         f"{', '.join(ENDS)} (any), crash:SIGNAL",
     )
-    how.add_argument("--results", type=Path, default=Path("results"), help="where run directories are made (default: %(default)s)")
+    how.add_argument("--results", type=_folder, default=Path("results"), help="where run directories are made (default: %(default)s)")
     how.add_argument(
         "--environments", type=Path, metavar="DIR", help="where the local engine keeps virtual environments (default: .nox/images)"
     )
@@ -379,13 +379,19 @@ def _launches(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    if not text.isdecimal() or len(text) > len(str(LARGEST_SEED)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {LARGEST_SEED}")
     return _at_most(int(text), LARGEST_SEED)
 
 
 def _gpus(text: str) -> str:
     return _known(known_gpus, text)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: it names no folder")
+    return Path(text)
 
 
 def _backend(text: str) -> str:

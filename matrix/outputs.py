@@ -12,6 +12,7 @@ from harness.records import Status
 from matrix.config import Matrix
 from matrix.errors import RunNotFound, SelectionError
 from matrix.plan import Plan
+from matrix.provenance import plan_of
 from matrix.store import ARTIFACTS, MANIFEST, Run, is_regular
 
 
@@ -52,7 +53,7 @@ def kept_outputs(matrix: Matrix, plan: Plan) -> KeptOutputs | None:
             f"--compare-outputs {directory} is not a run: it has no {MANIFEST}\n  next: name one of the directories under results/"
         )
     run = Run(directory)
-    seed = run.manifest()["seed"]
+    seed = plan_of(run.manifest()).seed
     if seed != plan.seed:
         raise SelectionError(
             f"--compare-outputs {directory}: inputs are drawn from the seed, {plan.seed} here and {seed} there\n  next: --seed {seed}"

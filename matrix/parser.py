@@ -7,9 +7,13 @@ from typing import NoReturn
 
 from matrix.errors import OPTIONS, SelectionError
 
+MOST_SAID = 1000
+"""Characters of a mistake: it may repeat what was given."""
+
 
 class Parser(argparse.ArgumentParser):
     """Does not answer a mistake with every option that there is: that is ``--help``."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(SelectionError.exit_code, f"{self.prog}: error: {message}\n  {OPTIONS}\n")
+        said = message if len(message) <= MOST_SAID else f"{message[:MOST_SAID]} ..."
+        self.exit(SelectionError.exit_code, f"{self.prog}: error: {said}\n  {OPTIONS}\n")

@@ -17,7 +17,7 @@ from harness.cell import PATH_SUITE, Cell
 from harness.choice import nearest, parse_choice
 from matrix import torchbench
 from matrix.batch_sizes import FoundBatchSize, require_use, with_batch_size
-from matrix.config import PATH_PREFIX, Image, Matrix
+from matrix.config import MOST_SHOWN, PATH_PREFIX, Image, Matrix
 from matrix.errors import SelectionError, of_option
 from matrix.rules import is_named, is_of, left_out, matches
 
@@ -417,8 +417,8 @@ def _narrow(cells: list[Cell], selection: Selection) -> list[Cell]:
 def _regex(text: str, option: str) -> re.Pattern[str]:
     try:
         return re.compile(text, re.IGNORECASE)
-    except re.error as error:
-        raise SelectionError(f"{option} {text!r} is not a regular expression: {error}") from None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise SelectionError(f"{option} {text[:MOST_SHOWN]!r} is not a regular expression: {error}") from None
 
 
 def partitioned(cells: list[Cell], partition: tuple[int, int] | None) -> list[Cell]:

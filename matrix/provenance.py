@@ -144,7 +144,7 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan:
         launches = tuple(_launch(item, images[item["image"]], cells[item["image"]]) for item in manifest["launches"])
         excluded = tuple(Excluded(**item) for item in manifest["excluded"])
         return Plan(seed=manifest["seed"], launches=launches, excluded=excluded)
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         run = manifest.get("run") if isinstance(manifest, Mapping) else None
         raise RunNotFound(
             f"the manifest of the run {run or 'without a name'} cannot be read ({type(error).__name__}: {error})\n  next: start a new run"

@@ -119,18 +119,18 @@ def build_settings(matrix: Matrix) -> BuildSettings:
     """The configuration's, with absolute paths. SelectionError for a file or folder that is not there."""
     build = matrix.build
 
-    def existing(option: str, text: str | None) -> Path | None:
+    def existing(option: str, text: str | None, *, is_folder: bool = False) -> Path | None:
         if text is None:
             return None
-        if not Path(text).exists():
-            raise SelectionError(f"{option} {text}: there is no such file or folder")
+        if not (Path(text).is_dir() if is_folder else Path(text).is_file()):
+            raise SelectionError(f"{option} {text}: there is no such {'folder' if is_folder else 'file'}")
         return Path(text).absolute()
 
     return BuildSettings(
         network=build.network,
         ca_bundle=existing("--ca-bundle", build.ca_bundle),
         pip_config=existing("--pip-config", build.pip_config),
-        wheelhouse=existing("--wheelhouse", build.wheelhouse),
+        wheelhouse=existing("--wheelhouse", build.wheelhouse, is_folder=True),
     )
 
 

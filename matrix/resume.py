@@ -55,14 +55,20 @@ def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
     asked = with_options(begun.matrix, options)
     before, now = begun.matrix.run.model_dump(), asked.run.model_dump()
     changed = {option_of(name): _as_begun(name, before[name]) for name in before if before[name] != now[name]}
-    for name, image in begun.matrix.images.items():
-        was, limits = image.container, asked.images[name].container
-        changed |= {option_of(each): _as_begun(each, getattr(was, each)) for each in LIMITS if getattr(was, each) != getattr(limits, each)}
+    images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
+    for name in {image.name for image in images}:
+        was, limits = begun.matrix.images[name], asked.images[name]
+        changed |= {
+            option_of(each): _as_begun(each, getattr(was.container, each))
+            for each in LIMITS
+            if getattr(was.container, each) != getattr(limits.container, each)
+        }
+        if was.base != limits.base:
+            changed["--base"] = _as_begun("base", was.base)
     if changed:
         raise SelectionError(
             f"{', '.join(changed)}: {begun.directory} was begun {' and '.join(changed.values())}\n  next: leave it out, or start a new run"
         )
-    images = tuple(dict.fromkeys(launch.image for launch in begun.plan.launches))
     _require_same_images(begun, images, options)
     require_effect(begun.matrix, begun.plan, options)
     selection = selection_of(options)
@@ -72,13 +78,14 @@ def require_same_options(begun: Begun, options: argparse.Namespace) -> None:
     plan = make_plan(begun.matrix, images, dataclasses.replace(selection, seed=seed))
     if _measured(plan) != _measured(begun.plan) or plan.seed != begun.plan.seed:
         raise SelectionError(
-            f"{begun.directory} was begun with other cells, launches or another seed\n"
-            "  next: leave the options out that choose them, or start a new run"
+            f"{begun.directory} was begun with other cells, launches or another seed than{selection.told or ' these options choose'}\n"
+            "  next: leave out what chooses them, or say all of it again that the run was begun with, or start a new run"
         )
 
 
 def _as_begun(setting: str, value: object) -> str:
-    return f"with {setting} = {value}" if value not in (None, False) else f"without {option_of(setting)}"
+    is_without = value is False or value in (None, "", (), [], {})
+    return f"without {option_of(setting)}" if is_without else f"with {setting} = {value}"
 
 
 def _require_same_images(begun: Begun, images: Sequence[PlannedImage], options: argparse.Namespace) -> None:

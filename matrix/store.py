@@ -51,7 +51,7 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """RunNotFound where it does not read, or is of another schema."""
         try:
-            found: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
+            found: dict[str, Any] = files.read_json((self.directory / MANIFEST).read_text(encoding="utf-8"))
             schema = found.get("schema")
         except (ValueError, AttributeError) as error:
             raise RunNotFound(
@@ -144,7 +144,7 @@ class Run:
         if not is_regular(path):
             return
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = files.read_json(path.read_text(encoding="utf-8"))
         except ValueError:
             return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.files import read_json
 from harness.records import COLUMNS, one_line
 from matrix.errors import RunNotFound
 from matrix.store import INCOMING, MANIFEST, RESULTS
@@ -190,8 +190,8 @@ def _manifest(directory: Path, quarantined: list[Quarantined]) -> dict[str, Any]
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        found = read_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         quarantined.append(Quarantined(file=f"{directory.name}/{MANIFEST}", line=0, reason=one_line(str(error), 200)))
         return {}
     if not isinstance(found, dict):

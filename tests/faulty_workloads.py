@@ -250,6 +250,13 @@ class KeepsItsSize(Healthy):
         return (torch.linspace(-1, 1, 256).reshape(16, 16),)
 
 
+class HasItsWidth(Healthy):
+    """It takes no notice of a batch size that one of its dimensions has anyway."""
+
+    def get_example_inputs(self, batch_size=4):
+        return (torch.linspace(-1, 1, 64).reshape(4, 16),)
+
+
 class Batched(Healthy):
     """Its inputs are of any batch size."""
 
@@ -367,6 +374,33 @@ class ClosesTheConnectionsOfTheFirstRank(ClosesItsConnectionsAndFails):
 
     def is_faulty(self):
         return torch.distributed.get_rank() == 0
+
+
+class TakesTheFirstRankWithIt(LosesARank):
+    """The second one leaves, and the first one, whose collective breaks, is ended by that as NCCL's watchdog ends it."""
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 3 and torch.distributed.is_initialized():
+            if torch.distributed.get_rank() == 1:
+                os._exit(7)
+            try:
+                torch.distributed.all_reduce(torch.zeros(1))
+            except RuntimeError:
+                time.sleep(0.2)
+                os.abort()
+        return self.layer(x)
+
+
+class SwallowsWhatBroke(ClosesItsConnectionsAndFails):
+    """All others raise errors of their own, and tell nobody that it was their collective that broke."""
+
+    def forward(self, x):
+        if self.calls == 2 and torch.distributed.is_initialized() and not self.is_faulty():
+            with contextlib.suppress(RuntimeError):
+                torch.distributed.all_reduce(torch.zeros(1))
+            raise KeyError("what was to be there is not")
+        return super().forward(x)
 
 
 class ClosesWhatIsOpenInARank(LosesARank):

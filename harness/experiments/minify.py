@@ -54,15 +54,18 @@ def _launcher(subject: Subject, bench: Bench, folder: Path, after: str) -> Path 
 
 def _minified(launcher: Path, folder: Path, seconds: float) -> str:
     environment = {**os.environ, "TORCH_COMPILE_DEBUG_DIR": str(folder)}
+    ended = ""
     try:
         with (folder / "log").open("w", encoding="utf-8") as log:
             subprocess.run(
                 [sys.executable, str(launcher)], cwd=folder, env=environment, stdout=log, stderr=log, timeout=seconds, check=False
             )
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        ended = f" within {seconds:g} s, half of the cell's time"
+    except OSError:
         traceback.print_exc()
     repro = next(iter(sorted(folder.rglob(REPRO), key=lambda path: path.stat().st_mtime, reverse=True)), None)
     if repro is None:
-        return f"minifier/{launcher.relative_to(folder)} shows it; it could not be made smaller"
+        return f"minifier/{launcher.relative_to(folder)} shows it; it could not be made smaller{ended}"
     (folder / REPRO).write_bytes(repro.read_bytes())
     return f"minifier/{REPRO} shows it in {len(repro.read_text(encoding='utf-8').splitlines())} lines"

@@ -45,16 +45,12 @@ class UserModule:
                 f"{self.class_name}.get_example_inputs has no batch size of its own: write get_example_inputs(self, batch_size=16)"
             )
         inputs = example_inputs() if size is None else example_inputs(batch_size=size)
-        if batch_size is not None and not any(
-            batch_size in each.shape for each in pytree.tree_leaves(inputs) if isinstance(each, torch.Tensor)
-        ):
-            raise Unsupported(
-                f"{self.class_name}.get_example_inputs(batch_size={batch_size}) has no tensor with a dimension of {batch_size}"
-            )
         if isinstance(inputs, torch.Tensor):
             inputs = (inputs,)
         if not isinstance(inputs, tuple | list):
             raise TypeError(f"{self.class_name}.get_example_inputs() returned {type(inputs).__name__}; a tuple of arguments is expected")
+        if batch_size is not None and not _follows(example_inputs, inputs, batch_size):
+            raise Unsupported(f"{self.class_name}.get_example_inputs(batch_size={batch_size}) has no dimension that is the batch size")
         tolerance = getattr(model, "tolerance", None)
         subject = Subject(
             model=model,
@@ -87,6 +83,26 @@ class UserModule:
 def _size_parameter(example_inputs: Callable[..., object]) -> inspect.Parameter | None:
     parameter = inspect.signature(example_inputs).parameters.get("batch_size")
     return None if parameter is None or parameter.kind is inspect.Parameter.POSITIONAL_ONLY else parameter
+
+
+def _follows(example_inputs: Callable[..., object], inputs: object, size: int) -> bool:
+    """Whether some dimension is the batch size: as long, and longer by one where that is."""
+    found = _shapes(inputs)
+    try:
+        # Without memory for them, and without a random number of those that the inputs are drawn from.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            others = _shapes(example_inputs(batch_size=size + 1))
+    except Exception:  # noqa: BLE001  # what cannot be made without values is taken at its word
+        others = [[length + 1 for length in shape] for shape in found]
+    return any(
+        (length, other) == (size, size + 1)
+        for shape, larger in zip(found, others, strict=False)
+        for length, other in zip(shape, larger, strict=False)
+    )
+
+
+def _shapes(inputs: object) -> list[list[int]]:
+    return [list(leaf.shape) for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]
 
 
 def _own_size(parameter: inspect.Parameter | None) -> int | None:

@@ -10,13 +10,13 @@ import argparse
 import contextlib
 import dataclasses
 import hashlib
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import read_json
 from images.errors import BuildFailed, InstallFailed, UserError
 from matrix.config import Matrix
 from matrix.errors import SelectionError
@@ -213,7 +213,7 @@ class Trials:
             (progress,), self.out_of_time = measured.progress, measured.out_of_time
         else:
             print(f"bisect: {directory} is measured already")
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json((directory / MANIFEST).read_text(encoding="utf-8"))
         return judge(setup, progress, caps=comparisons.caps(setup, manifest)), directory
 
     def _measured(self, comparisons: Comparisons, matrix: Matrix, directory: Path) -> Measured:

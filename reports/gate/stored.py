@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from harness import catalog
 from harness.cell import Cell
+from harness.files import read_json
 from matrix.errors import SelectionError
 from matrix.plan import Launch, PlannedImage
 from matrix.provenance import experiment_of, plan_of
@@ -55,7 +55,7 @@ def read_run(directory: Path, which: str = "") -> Stored:
     Where it is left out, it is the only image there is, or a gate's candidate. SelectionError for another, RunNotFound for what is no run.
     """
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json((directory / MANIFEST).read_text(encoding="utf-8"))
     except ValueError as error:
         raise SelectionError(f"{directory / MANIFEST} is not JSON: {error}\n  next: name another run") from None
     launches = plan_of(manifest).launches

@@ -21,7 +21,7 @@ from harness.cell import Cell, LaunchSpec
 from harness.output import row_of
 from harness.records import Status
 from matrix.config import Matrix, parse_matrix
-from matrix.errors import INTERRUPTED, SelectionError
+from matrix.errors import INTERRUPTED, RunNotFound, SelectionError
 from matrix.options import make_parser
 from matrix.overrides import with_options
 from matrix.plan import PlannedImage, Selection, make_plan
@@ -169,6 +169,8 @@ def test_every_experiment_is_there() -> None:
         (("--deterministic",), "was begun without --deterministic"),
         (("--quick",), "--quick: "),
         (("--image", "cpu@old"), "--image: "),
+        (("--base", "another"), "--base: "),
+        (("--tag", "other"), "was begun without --tag"),
         (("--dynamic", "batch"), "--dynamic is of dynamic-shapes"),
         (("-k", "softmax", "--mode", "training"), "other cells, launches or another seed"),
         (("-k", "nothing"), "no cell is left"),
@@ -188,6 +190,48 @@ def test_a_run_is_not_resumed_as_another(
     assert why in said
     assert "next: " in said
     assert bench("--resume", directory, "-k", "softmax", *begun) == 0, "the same said again is the same"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda manifest: {**manifest, "cells": 3}, "cannot be read (AttributeError"),
+        (lambda manifest: {name: value for name, value in manifest.items() if name != "seed"}, "cannot be read (KeyError"),
+        (lambda _: "[" * 100_000, "does not read"),
+    ],
+)
+def test_a_manifest_that_somebody_has_changed_is_told(
+    tmp_path: Path,
+    bench: Bench,
+    engine: PlayedEngine,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], object],
+    said: str,
+) -> None:
+    engine.stops[0] = (1, KeyboardInterrupt)
+    assert bench("--mode", "inference", "--mode", "training") == INTERRUPTED
+    manifest = only_run(tmp_path) / "manifest.json"
+    changed = change(json.loads(manifest.read_text()))
+    manifest.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+    for option in ("--resume", "--compare-outputs"):
+        capsys.readouterr()
+        assert bench(option, str(manifest.parent)) == RunNotFound.exit_code
+        error = capsys.readouterr().err
+        assert said in error
+        assert "next: " in error
+
+
+def test_a_limit_is_compared_of_the_images_that_the_run_has(
+    tmp_path: Path, bench: Bench, engine: PlayedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.stops[0] = (1, KeyboardInterrupt)
+    config = tmp_path / "matrix.toml"
+    config.write_text(f'{config.read_text()}\n[images.cpu.container]\nmemory = "3g"\n')
+    assert bench("--mode", "inference", "--mode", "training") == INTERRUPTED
+    directory = str(only_run(tmp_path))
+    assert bench("--resume", directory, "--memory", "5g") == 2
+    assert "was begun with memory = 3g" in capsys.readouterr().err
+    assert bench("--resume", directory, "--memory", "3g") == 0
 
 
 def test_the_plan_of_a_run_that_goes_on_is_what_it_lacks_and_runs_nothing(

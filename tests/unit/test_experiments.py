@@ -304,9 +304,10 @@ def test_a_class_of_one_s_own_with_a_batch_size_that_is_none_says_so(tmp_path: P
     assert journal.status == Status.MODEL_FAIL_TO_LOAD
     assert "write get_example_inputs(self, batch_size=16)" in journal.reason
     assert measured("nothing", "NeedsASize", tmp_path / "asked", batch_size=4).status == Status.PASS
-    journal = measured("nothing", "KeepsItsSize", tmp_path / "kept", batch_size=5)
-    assert journal.status == Status.UNSUPPORTED
-    assert journal.reason.startswith("KeepsItsSize.get_example_inputs(batch_size=5) has no tensor with a dimension of 5")
+    for name, size in (("KeepsItsSize", 5), ("HasItsWidth", 16)):
+        journal = measured("nothing", name, tmp_path / name, batch_size=size)
+        assert journal.status == Status.UNSUPPORTED
+        assert journal.reason == f"{name}.get_example_inputs(batch_size={size}) has no dimension that is the batch size"
 
 
 def test_sizes_that_a_workload_cannot_have_are_no_reason_to_pass_without_them(tmp_path: Path) -> None:

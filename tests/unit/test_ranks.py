@@ -85,6 +85,7 @@ def test_a_rank_that_is_lost_ends_in_a_row_and_leaves_no_process(workload: str, 
         ("FailsInARank", Status.EAGER_FAIL_TO_RUN, "rank 1: ValueError (eager): only here"),
         ("FailsInEachRank", Status.EAGER_FAIL_TO_RUN, "ValueError (eager): everywhere"),
         ("CrashesARank", "crash:SIGSEGV", "rank 1: it was ended by SIGSEGV; the log has its last stack"),
+        ("TakesTheFirstRankWithIt", "crash:exit7", "rank 1: it ended with exit code 7, without a word"),
         ("LosesARankAndGoesOn", "crash:exit5", "rank 1: it ended with exit code 5, without a word"),
     ],
 )
@@ -101,6 +102,7 @@ def test_what_a_rank_says_or_how_it_ended_is_the_reason(workload: str, status: s
     [
         ("FailsInTheLastRank", "rank 3: ValueError (check): only in the last"),
         ("ClosesItsConnectionsAndFails", "rank 3: ValueError (check): in one alone"),
+        ("SwallowsWhatBroke", "rank 3: ValueError (check): in one alone"),
         ("ClosesTheConnectionsOfTheFirstRank", "ValueError (time): in one alone"),
     ],
 )
