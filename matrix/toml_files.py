@@ -18,6 +18,17 @@ M = TypeVar("M", bound=BaseModel)
 
 NEXT = "  next: mend the file; python -m matrix schema prints what matrix.toml may hold, docs/gate.md shows expected_failures.toml"
 
+EXPECTED = {
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+"""Of pydantic's mistakes of type, what TOML has in that place."""
 _QUOTED = re.compile("'([^']+)'")
 
 
@@ -82,6 +93,8 @@ def _text(model: type[BaseModel], path: tuple[str | int, ...], error: Mapping[st
 
 def message_of(error: Mapping[str, Any]) -> str:
     """What pydantic says of a mistake, as the end of a line that says where it is."""
+    if error["type"] in EXPECTED:
+        return f"{EXPECTED[error['type']]} is expected"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{message[:1].lower()}{message[1:]}"
 

@@ -81,7 +81,7 @@ def test_every_mistake_is_a_located_message() -> None:
     expected = [
         r"matrix.toml:2: run.launchs: unknown key; did you mean 'launches'\?",
         r"matrix.toml:3: run.timeout_seconds: .*greater than 0.*",
-        r"matrix.toml:4: run.seed: .*integer.*",
+        r"matrix.toml:4: run.seed: .*whole number.*",
         r"matrix.toml:11: images.cpu.backends.1: unknown backend 'inducter'; did you mean 'inductor'\?",
         r"matrix.toml:13: images.cpu.suites: unknown suite 'mikro'; did you mean 'micro'\?",
         r"matrix.toml:16: images.cpu.container.memory: 'much' is not a size, as in 512m or 8g",
@@ -94,8 +94,32 @@ def test_every_mistake_is_a_located_message() -> None:
         assert re.fullmatch(pattern, message), (message, pattern)
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('launches = "two"', "launches: a whole number is expected (found 'two')"),
+        ("samples = 1.5", "samples: a whole number is expected (found 1.5)"),
+        ('budget_seconds = "x"', "budget_seconds: a number is expected (found 'x')"),
+        ("batch_sizes = 8", "batch_sizes: a list is expected (found 8)"),
+        ('memory_snapshot = "yes"', "memory_snapshot: true or false is expected (found 'yes')"),
+        ("tag = 5", "tag: text is expected (found 5)"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_in_the_words_of_the_file(setting: str, said: str) -> None:
+    assert f"matrix.toml:2: run.{said}" in messages(f"[run]\n{setting}\n")
+
+
+def test_a_table_is_asked_for_where_there_is_none() -> None:
+    assert "matrix.toml:1: run: a table is expected (found 3)" in messages("run = 3\n")
+
+
 def test_what_is_not_toml_is_located() -> None:
     assert messages("[run]\nlaunches = = 2\n")[0].startswith("matrix.toml:2: not TOML:")
+
+
+@pytest.mark.parametrize("text", [f"seed = {'9' * 5000}", f"images = {'[' * 5000}"])
+def test_more_than_python_reads_is_told(text: str) -> None:
+    assert messages(text)[0].startswith("matrix.toml:1: ")
 
 
 def test_a_file_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
