@@ -192,12 +192,18 @@ def test_a_run_is_not_resumed_as_another(
     assert bench("--resume", directory, "-k", "softmax", *begun) == 0, "the same said again is the same"
 
 
+def without_seed(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in manifest.items() if name != "seed"}
+
+
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("option", "change", "said"),
     [
-        (lambda manifest: {**manifest, "cells": 3}, "cannot be read (AttributeError"),
-        (lambda manifest: {name: value for name, value in manifest.items() if name != "seed"}, "cannot be read (KeyError"),
-        (lambda _: "[" * 100_000, "does not read"),
+        ("--resume", lambda manifest: {**manifest, "cells": 3}, "cannot be read (AttributeError"),
+        ("--resume", without_seed, "cannot be read (KeyError"),
+        ("--resume", lambda _: "[" * 100_000, "does not read"),
+        ("--compare-outputs", without_seed, "has no seed"),
+        ("--compare-outputs", lambda _: "[" * 100_000, "does not read"),
     ],
 )
 def test_a_manifest_that_somebody_has_changed_is_told(
@@ -205,6 +211,7 @@ def test_a_manifest_that_somebody_has_changed_is_told(
     bench: Bench,
     engine: PlayedEngine,
     capsys: pytest.CaptureFixture[str],
+    option: str,
     change: Callable[[dict[str, Any]], object],
     said: str,
 ) -> None:
@@ -213,12 +220,11 @@ def test_a_manifest_that_somebody_has_changed_is_told(
     manifest = only_run(tmp_path) / "manifest.json"
     changed = change(json.loads(manifest.read_text()))
     manifest.write_text(changed if isinstance(changed, str) else json.dumps(changed))
-    for option in ("--resume", "--compare-outputs"):
-        capsys.readouterr()
-        assert bench(option, str(manifest.parent)) == RunNotFound.exit_code
-        error = capsys.readouterr().err
-        assert said in error
-        assert "next: " in error
+    capsys.readouterr()
+    assert bench(option, str(manifest.parent)) == RunNotFound.exit_code
+    error = capsys.readouterr().err
+    assert said in error
+    assert "next: " in error
 
 
 def test_a_limit_is_compared_of_the_images_that_the_run_has(
