@@ -8,6 +8,8 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 ABSENT = ""
 """What was not measured is shown as nothing, never as 0."""
+LEAST_WRITTEN_OUT = 1e-3
+"""Of a ratio: below, zeros alone would fill its cell."""
 
 
 def rounded(value: float, digits: int = 3) -> str:
@@ -16,12 +18,14 @@ def rounded(value: float, digits: int = 3) -> str:
 
 
 def ratio(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.{decimals(value)}f}x"
+    if value is None:
+        return ABSENT
+    return f"{error(value)}x" if 0 < value < LEAST_WRITTEN_OUT else f"{value:.{decimals(value)}f}x"
 
 
 def decimals(value: float, least: int = 2) -> int:
-    """So many that two digits of a ratio are seen, however small it is (to a billionth)."""
-    return max(least, min(9, 1 - math.floor(math.log10(value)))) if value > 0 else least
+    """So many that two digits of a ratio are seen, however small it is."""
+    return max(least, 1 - math.floor(math.log10(value))) if value > 0 else least
 
 
 def duration(seconds: float | None) -> str:

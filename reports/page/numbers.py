@@ -19,9 +19,11 @@ ABSENT = formats.ABSENT
 
 
 def ratio(value: float | None, digits: int = 2) -> str:
-    """1.95x; ratios of 10 and more have three digits, small ones two at least."""
+    """1.95x; ratios of 10 and more have three digits, small ones two at least, as 7.6e-5x below a thousandth."""
     if not _known(value):
         return ABSENT
+    if 0 < value < formats.LEAST_WRITTEN_OUT:
+        return f"{error(value)}{TIMES}"
     return f"{value:.{formats.decimals(value, digits)}f}{TIMES}" if value < 9.995 else f"{_rounded(value)}{TIMES}"
 
 

@@ -93,6 +93,7 @@ def test_templates_switch_escaping_off_for_nothing_but_what_is_ours() -> None:
         (123.4, "123\u00d7"),
         (0.0541, "0.054\u00d7"),
         (0.00113, "0.0011\u00d7"),
+        (0.000076, "7.6e\u22125\u00d7"),
         (0.0, "0.00\u00d7"),
         (None, ""),
         (math.nan, ""),
@@ -102,7 +103,7 @@ def test_ratios(value: float | None, text: str) -> None:
     assert numbers.ratio(value) == text
     if text and value and value < 9.995:
         # On a terminal, in ASCII.
-        assert formats.ratio(value) == text.replace("\u00d7", "x")
+        assert formats.ratio(value) == text.replace("\u00d7", "x").replace("\u22125", "-05")
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ export function definitions(metric, over, chosen) {
     title: columns[column].label,
     titleFormatter: head(column),
     field: `c${column}`,
-    minWidth: narrow ? 112 : 150,
+    minWidth: narrow ? 112 : 174,
     headerSortStartingDir: "desc",
     sorter: compare(column),
     formatter: (cell) => shown(metric, cell.getRow().getData().line, column, over),

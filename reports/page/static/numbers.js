@@ -9,18 +9,22 @@ export const LONG = [[7200, 3600, "h"], [120, 60, "min"]];
 const JOULES = [[1, "J"], [1e-3, "mJ"], [1e-6, "\u00b5J"], [1e-9, "nJ"]];
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
 
+/** Of a ratio: below, zeros alone would fill its cell. */
+const LEAST_WRITTEN_OUT = 1e-3;
+
 export function known(value) {
   return value !== null && value !== undefined && Number.isFinite(value);
 }
 
 export function ratio(value, digits = 2) {
   if (!known(value)) return "";
+  if (value > 0 && value < LEAST_WRITTEN_OUT) return error(value) + TIMES;
   return (value < 9.995 ? value.toFixed(decimals(value, digits)) : rounded(value)) + TIMES;
 }
 
-/** So many that two digits of a ratio are seen, however small it is (to a billionth). */
+/** So many that two digits of a ratio are seen, however small it is. */
 function decimals(value, least) {
-  return value > 0 ? Math.max(least, Math.min(9, 1 - Math.floor(Math.log10(value)))) : least;
+  return value > 0 ? Math.max(least, 1 - Math.floor(Math.log10(value))) : least;
 }
 
 export function change(value) {
