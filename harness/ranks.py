@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
@@ -29,6 +29,7 @@ from harness.records import Status
 
 if TYPE_CHECKING:
     from harness.failures import Failure
+    from harness.journal import JournalWriter
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 LOOPBACK = "lo"
@@ -66,14 +67,6 @@ class RankLost(Exception):
         return RankLost(self.rank, self.outcome[0], f"{self.outcome[1]}; no rank says why", is_victim=True)
 
 
-class Notes(Protocol):
-    """The journal of the first rank."""
-
-    def lose(self, status: str, reason: str) -> None: ...
-
-    def finish(self, status: str, reason: str = "") -> None: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Other:
     """A rank, as the first one knows it."""
@@ -107,7 +100,7 @@ class Ranks:
     """The first rank has failed itself: what it says is said by who raised it."""
 
     @contextlib.contextmanager
-    def together(self, failure_of: Callable[[BaseException], Failure], journal: Notes) -> Iterator[None]:
+    def together(self, failure_of: Callable[[BaseException], Failure], journal: JournalWriter) -> Iterator[None]:
         """Join the others, and fail with whichever fails.
 
         failure_of: what an exception means; journal: for what outlives the first rank, where it hangs and is ended, or goes with the others.
@@ -168,7 +161,7 @@ class Ranks:
             with contextlib.suppress(OSError):
                 os.write(self._words, words)
 
-    def _watch(self, other: _Other, killed_before: int, journal: Notes) -> None:
+    def _watch(self, other: _Other, killed_before: int, journal: JournalWriter) -> None:
         """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
         _, ended = os.waitpid(other.process, 0)
         lost = _end_of(other, ended, killed=oom_kills() > killed_before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -44,7 +43,7 @@ def bench(options: argparse.Namespace, matrix: Matrix, source: Path, variables: 
     chosen = tuple(named or [choose_image(options.image, matrix, options.image)])
     selection = selection_of(options)
     plan = make_plan(matrix, chosen, selection)
-    with of_option("--only") if selection.only else contextlib.nullcontext():
+    with of_option("--only", is_given=bool(selection.only)):
         user_module_digests(plan)
     require_effect(matrix, plan, options)
     _tell_unknown_sizes(selection, plan)

@@ -29,11 +29,11 @@ SUITES_OF_FILES = (PATH_SUITE, operator_file.SUITE, TORCHBENCH_SUITE)
 """Whose workloads the harness does not have: files of the user's name them."""
 
 LARGEST_SEED = 2**32 - 1
+"""What numpy takes."""
 LEAST_MEMORY_KIB = 6 << 10
 """Of a container, by Docker."""
 MOST_SHOWN = 100
 """Characters of a text that is wrong."""
-"""What numpy takes."""
 MOST_LAUNCHES = 10_000
 LONGEST_SECONDS = 7 * 24 * 3600.0
 

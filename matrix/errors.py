@@ -31,11 +31,13 @@ class SelectionError(UserError):
 
 
 @contextlib.contextmanager
-def of_option(option: str) -> Iterator[None]:
-    """A mistake that is found in what this option says begins with its name."""
+def of_option(option: str, *, is_given: bool = True) -> Iterator[None]:
+    """A mistake that is found in what this option says begins with its name, where it was given: else it is the configuration that says it."""
     try:
         yield
     except SelectionError as error:
+        if not is_given:
+            raise
         raise SelectionError(f"{option}: {error}") from None
 
 

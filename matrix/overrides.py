@@ -64,7 +64,7 @@ NO_OPTIONS: Options = {}
 
 
 def option_of(setting: str) -> str:
-    """The option that changes a setting of ``[run]``."""
+    """The option that changes a setting."""
     return f"--{OPTION_OF.get(setting, setting).replace('_', '-')}"
 
 
@@ -95,7 +95,7 @@ def with_options(matrix: Matrix, options: argparse.Namespace) -> Matrix:
     for image in changed["images"].values():
         image["container"] |= limits
     named |= {("run", name): option_of(name) for name in given}
-    named |= {("images", image, "container", name): f"--{name}" for image in changed["images"] for name in limits}
+    named |= {("images", image, "container", name): option_of(name) for image in changed["images"] for name in limits}
     return matrix_of(changed, named)
 
 
@@ -104,7 +104,7 @@ def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> N
     for name, experiments in OF_ONE_EXPERIMENT.items():
         if getattr(options, name, None) is not None and matrix.run.experiment not in experiments:
             raise SelectionError(
-                f"--{name.replace('_', '-')} is of {', '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
+                f"{option_of(name)} is of {', '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
                 f"  next: --experiment {experiments[0]}, or leave it out"
             )
     if options.ranks is not None and matrix.run.distributed is None:
@@ -123,7 +123,7 @@ def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> N
 def _refuse(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
     for name in names:
         if getattr(options, name, None) is not None:
-            raise SelectionError(f"--{name.replace('_', '-')} {why}")
+            raise SelectionError(f"{option_of(name)} {why}")
 
 
 def for_gate(matrix: Matrix) -> Matrix:
@@ -151,7 +151,7 @@ def _with_build_options(matrix: Matrix, options: argparse.Namespace) -> tuple[di
         path: Path | None = getattr(options, name)
         if path is not None:
             changed["build"][name] = str(path.absolute())
-            named["build", name] = f"--{name.replace('_', '-')}"
+            named["build", name] = option_of(name)
     if options.base is not None:
         for name, image in changed["images"].items():
             image["base"] = options.base

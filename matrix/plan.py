@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
 import itertools
@@ -330,7 +329,7 @@ def _workloads(matrix: Matrix, settings: Image, selection: Selection) -> list[tu
     else:
         patterns = _patterns(matrix, selection.suites or settings.suites)
     found: dict[tuple[str, str | None], None] = {}
-    with of_option("--only") if selection.only else contextlib.nullcontext():
+    with of_option("--only", is_given=bool(selection.only)):
         for pattern in patterns:
             found.update(dict.fromkeys(_named(pattern)))
     return list(found)
