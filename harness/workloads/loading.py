@@ -56,13 +56,14 @@ def load_subject(cell: Cell, spec: LaunchSpec, *, precision: str | None = None, 
 
 def _by_terms(subject: Subject, terms: Terms, cell: Cell) -> Subject:
     tolerance = subject.tolerance
-    if terms.tolerance is not None or terms.cosine is not None:
-        usual = tolerance or default_tolerance(cell.mode, cell.precision)
-        tolerance = dataclasses.replace(
-            usual,
-            absolute_and_relative=usual.absolute_and_relative if terms.tolerance is None else terms.tolerance,
-            cosine=usual.cosine if terms.cosine is None else terms.cosine,
-        )
+    judged = {
+        "absolute_and_relative": terms.tolerance,
+        "cosine": terms.cosine,
+        "larger_multiplier_for_smaller_tensors": terms.larger_multiplier_for_smaller_tensors,
+    }
+    said = {name: value for name, value in judged.items() if value is not None}
+    if said:
+        tolerance = dataclasses.replace(tolerance or default_tolerance(cell.mode, cell.precision), **said)  # type: ignore[arg-type]
     return dataclasses.replace(
         subject, tolerance=tolerance, optimizer=terms.optimizer or subject.optimizer, repeats=subject.repeats and not terms.nondeterministic
     )

@@ -81,6 +81,18 @@ def test_an_error_within_twice_eagers_is_accepted_against_float64() -> None:
     assert not compare(eager, (exact - 0.030 * noise).float(), exact, FP32).same
 
 
+@pytest.mark.parametrize(("elements", "multiplier"), [(10, 10), (500, 8), (900, 3), (5000, 2)])
+def test_small_tensors_of_a_marked_workload_may_be_further_from_float64(elements: int, multiplier: int) -> None:
+    exact = torch.linspace(1, 2, elements, dtype=torch.float64)
+    noise = torch.randn(elements, generator=torch.Generator().manual_seed(1))
+    eager = (exact + 0.1 * noise).float()
+    marked = Tolerance(absolute_and_relative=1e-2, larger_multiplier_for_smaller_tensors=True)
+    below, above = ((exact - 0.1 * factor * multiplier * noise).float() for factor in (0.95, 1.05))
+    assert compare(eager, below, exact, marked).same
+    assert not compare(eager, above, exact, marked).same
+    assert compare(eager, below, exact, Tolerance(absolute_and_relative=1e-2)).same == (multiplier <= 3)
+
+
 def test_cosine_compares_directions_only_where_a_workload_says_so() -> None:
     x = torch.linspace(1, 2, 2000)
     assert compare(x, 1.5 * x, None, Tolerance(absolute_and_relative=1e-4, cosine=True)).same

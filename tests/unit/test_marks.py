@@ -12,7 +12,7 @@ import torch
 from harness.cell import Cell, Terms
 from harness.experiments.performance import Performance
 from harness.measure.clock import CpuClock
-from harness.protocols import Subject
+from harness.protocols import Subject, Tolerance
 from harness.records import Status
 from harness.workloads.loading import load_subject
 from matrix.config import Matrix, load_matrix, parse_marks, parse_matrix
@@ -84,7 +84,10 @@ def test_the_files_that_are_there_can_be_read() -> None:
             'workload = ["micro/sofmax"]\nskip = true',
             "suites/x.toml:3: mark.0.workload.0: no workload matches 'micro/sofmax'; did you mean",
         ),
-        ('workload = ["micro/softmax"]', "suites/x.toml:1: mark.0: the mark says nothing: skip, slow,"),
+        (
+            'workload = ["micro/softmax"]',
+            "suites/x.toml:1: mark.0: the mark says nothing: skip, slow, nondeterministic, tolerance, cosine, larger",
+        ),
         ("skipped = true", "suites/x.toml:3: mark.0.skipped: unknown key; did you mean 'skip'"),
         ("tolerance = 2.0", "suites/x.toml:3: mark.0.tolerance: "),
     ],
@@ -97,13 +100,15 @@ def test_a_mistake_is_named_with_its_line(text: str, message: str) -> None:
 
 def test_terms_reach_the_subject() -> None:
     cell = Cell(workload="micro/softmax", backend="eager", mode="training")
-    terms = Terms(batch_size=3, tolerance=0.25, cosine=True, optimizer="adam", nondeterministic=True)
+    terms = Terms(
+        batch_size=3, tolerance=0.25, cosine=True, larger_multiplier_for_smaller_tensors=True, optimizer="adam", nondeterministic=True
+    )
     spec = spec_of(cell, terms={cell.id: terms})
     assert type(spec).from_json(spec.to_json()) == spec
     subject = load_subject(cell, spec)
     assert subject.tolerance is not None
     assert (subject.batch_size, subject.optimizer, subject.repeats) == (3, "adam", False)
-    assert (subject.tolerance.absolute_and_relative, subject.tolerance.cosine) == (0.25, True)
+    assert subject.tolerance == Tolerance(absolute_and_relative=0.25, cosine=True, larger_multiplier_for_smaller_tensors=True)
     assert load_subject(cell, spec, batch_size=5).batch_size == 5
     assert load_subject(replace(cell, batch_size=7), spec_of(cell, terms={})).batch_size == 7
     assert load_subject(cell, spec, precision="bfloat16").tolerance == subject.tolerance, "of the cell, in whatever precision"
