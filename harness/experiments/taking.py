@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping
 
 import torch
@@ -15,6 +16,7 @@ from harness.protocols import Bench, Call
 def take(variants: Mapping[str, Call], bench: Bench) -> Measurement:
     """Inside of the ``surroundings`` of the calls. Reports how samples were taken, and what the machine was like meanwhile."""
     cell, spec, clock, report = bench.cell, bench.spec, bench.clock, bench.report
+    end_compile_workers()
     watch = MachineWatch(clock.device)
     measured = interleave(
         variants,
@@ -37,3 +39,13 @@ def take(variants: Mapping[str, Call], bench: Bench) -> Measurement:
     for warning in watch.warnings():
         report.warn(warning)
     return measured
+
+
+def end_compile_workers() -> None:
+    """Inductor's, one for each processor, which wait for more to compile: nothing that compiles may run beside what is timed.
+
+    What is compiled later has new ones.
+    """
+    compiling = sys.modules.get("torch._inductor.async_compile")
+    if compiling is not None:
+        compiling.shutdown_compile_workers()

@@ -13,6 +13,9 @@ from harness.protocols import Subject, Unsupported
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
+NO_DROPOUT = 1e-30
+"""As upstream: dropout is computed, and drops nothing, so that results can be compared."""
+
 
 def copy_of(subject: Subject) -> Subject:
     """A copy that shares no tensor: in-place work of one run must not reach the next."""

@@ -25,8 +25,6 @@ STARTUP_SECONDS = 600.0
 PINNED_VARIABLES: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
-    # Workers that compile ahead import torch each, beside the cell that is being timed.
-    "TORCHINDUCTOR_COMPILE_THREADS": "1",
 }
 """The same for every image and every engine; recorded in the manifest."""
 

@@ -21,7 +21,8 @@ from harness.protocols import Subject, Unsupported
 from harness.workloads.huggingface import workload
 from harness.workloads.huggingface.generation import Generating
 from harness.workloads.huggingface.table import ARCHITECTURES
-from harness.workloads.huggingface.workload import NO_DROPOUT, HuggingFace, build
+from harness.workloads.huggingface.workload import HuggingFace, build
+from harness.workloads.subjects import NO_DROPOUT
 from tests.conftest import SOURCE
 
 PUBLISHED = {

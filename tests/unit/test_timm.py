@@ -83,6 +83,7 @@ def test_every_model_is_built_small_and_gives_finite_results(name: str, mode: st
     assert torch.isfinite(output).all()
     assert 1e-5 < float(output.std()) < 1e3
     if mode == "training":
+        torch.testing.assert_close(subject.model(*subject.inputs), output, msg="nothing is drawn at random")
         output.sum().backward()
         assert all(torch.isfinite(parameter.grad).all() for parameter in subject.model.parameters() if parameter.grad is not None)
 

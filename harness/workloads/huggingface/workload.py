@@ -16,13 +16,10 @@ from harness.protocols import Outputs, Subject, Unsupported
 from harness.workloads.huggingface.architecture import Architecture, Configuration, Size
 from harness.workloads.huggingface.inputs import TASKS, tokens
 from harness.workloads.huggingface.table import ARCHITECTURES
-from harness.workloads.subjects import place
+from harness.workloads.subjects import NO_DROPOUT, place
 
 # Everything is built from configurations: whoever asks the hub for something is to be told so at once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-NO_DROPOUT = 1e-30
-"""As upstream: dropout is computed, and drops nothing, so that results can be compared."""
 
 
 class Called(nn.Module):

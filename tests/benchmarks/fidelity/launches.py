@@ -23,7 +23,6 @@ CELLS = "cells.json"
 VARIABLES: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "TORCHINDUCTOR_COMPILE_THREADS": "1",
 }
 """Those of ``matrix.engines.engine``, which needs packages that a machine with a GPU may lack."""
 TAIL_LINES = 20

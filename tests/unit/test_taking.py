@@ -1,0 +1,33 @@
+"""Nothing that compiles runs beside what is timed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+import torch._inductor.config
+from torch._inductor import async_compile
+
+from harness.cell import Cell
+from harness.experiments.taking import take
+from harness.measure.clock import CpuClock
+from harness.protocols import Subject
+from tests.said import Changing, Said, bench_of
+
+
+def test_inductors_workers_have_ended_before_the_first_sample(tmp_path: Path) -> None:
+    cell = Cell(workload="micro/softmax", backend="inductor")
+    subject = Subject(model=torch.nn.ReLU(), inputs=(torch.ones(3),))
+    bench = bench_of(cell, subject, Changing(), CpuClock(), Said(tmp_path))
+    with torch._inductor.config.patch(compile_threads=2):
+        worker = async_compile.AsyncCompile.process_pool().submit(os.getpid).result()
+        os.kill(worker, 0)
+
+        def call() -> None:
+            assert not Path(f"/proc/{worker}").exists()
+
+        assert take({"eager": call, "backend": call}, bench).counted
+        later = async_compile.AsyncCompile.process_pool().submit(os.getpid).result()
+        assert later != worker, "what is compiled later has new ones"
+        async_compile.shutdown_compile_workers()
