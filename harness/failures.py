@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import distributed
 
 from harness.cell import Cell
-from harness.protocols import ExportFailed, FellBack, NoEvidence, Unsupported
+from harness.protocols import ExportFailed, Failure, FellBack, NoEvidence, Unsupported
 from harness.ranks import Followed, RankLost
 from harness.records import Status, one_line
 
@@ -22,24 +21,12 @@ _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAI
 """What an exception in a phase means; in every other phase the backend did not run."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    status: str
-    reason: str
-    export_error: str = ""
-    """Of what could not be exported: the rule, and the exporter's words."""
-    error: str = ""
-    """What was raised, in whatever phase."""
-    of_collective: bool = False
-    """Of several ranks: it broke in what they do together, because another one is gone."""
-
-
 def failure_of(error: BaseException, phase: str, cell: Cell) -> Failure:
     """Of whatever was raised in a phase of a cell."""
     if isinstance(error, Unsupported):
         return Failure(status=Status.UNSUPPORTED, reason=str(error))
     if isinstance(error, RankLost):
-        return Failure(status=error.outcome[0], reason=str(error))
+        return Failure(status=error.failure.status, reason=str(error))
     if isinstance(error, FellBack):
         return Failure(status=Status.FALLBACK, reason=str(error))
     if isinstance(error, ExportFailed):

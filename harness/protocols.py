@@ -41,6 +41,20 @@ class ExportFailed(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What became of a cell that an exception ended (see ``failures.failure_of``)."""
+
+    status: str
+    reason: str
+    export_error: str = ""
+    """Of what could not be exported: the rule, and the exporter's words."""
+    error: str = ""
+    """What was raised, in whatever phase."""
+    of_collective: bool = False
+    """Of several ranks: it broke in what they do together, because another one is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tolerance:
     """When two results are the same (see ``measure.accuracy``)."""
 

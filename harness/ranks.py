@@ -9,6 +9,7 @@ whenever it ends: a culprit can close its connections first and end last. What i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -24,11 +25,10 @@ from torch import distributed
 
 from harness import numerics
 from harness.process import die_with_parent, last_words, oom_kills, signal_name
-from harness.protocols import Call, Unsupported
+from harness.protocols import Call, Failure, Unsupported
 from harness.records import Status
 
 if TYPE_CHECKING:
-    from harness.failures import Failure
     from harness.journal import JournalWriter
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
@@ -49,22 +49,25 @@ class Followed(Exception):
 class RankLost(Exception):
     """Another rank failed or died, and the first one cannot go on."""
 
-    def __init__(self, rank: int, status: str, reason: str, *, error: str = "", is_victim: bool = False) -> None:
-        super().__init__(f"rank {rank}: {reason}")
+    def __init__(self, rank: int, failure: Failure) -> None:
+        super().__init__(f"rank {rank}: {failure.reason}")
         self.rank = rank
-        self.error = error
-        """As ``Failure`` has it; empty where nothing was raised."""
-        self.outcome = (status, reason)
-        self.is_victim = is_victim
-        """Of a rank that is gone: its collective broke, which is no reason of its own."""
+        self.failure = failure
+        """What it said, or how it ended."""
+
+    @property
+    def is_victim(self) -> bool:
+        """Its collective broke, which is no reason of its own."""
+        return self.failure.of_collective
 
     def is_like(self, other: Failure) -> bool:
         """Whether both failed by the same, in whatever phase."""
-        return self.outcome == (other.status, other.reason) or (self.error != "" and self.error == other.error[:WORDS])
+        own = self.failure
+        return (own.status, own.reason) == (other.status, other.reason) or (own.error != "" and own.error == other.error[:WORDS])
 
     def unexplained(self) -> RankLost:
         """The same, where nobody else is the reason either."""
-        return RankLost(self.rank, self.outcome[0], f"{self.outcome[1]}; no rank says why", is_victim=True)
+        return RankLost(self.rank, dataclasses.replace(self.failure, reason=f"{self.failure.reason}; no rank says why"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ class Ranks:
         except BaseException as error:
             failure = failure_of(error)
             if self._words is not None:
-                self._say(failure.status, failure.reason, error=failure.error, is_victim=failure.of_collective)
+                self._say(failure)
             elif (cause := self._cause(failure)) is not None:
                 raise cause from error
             raise
@@ -152,11 +155,12 @@ class Ranks:
 
     def end(self, status: str, reason: str) -> None:
         """Of another rank whose experiment has ended by itself, which it does where it found a failure alone; of the first one, nothing."""
-        self._say(status, reason or f"it ended as {status}")
+        self._say(Failure(status=status, reason=reason or f"it ended as {status}"))
 
-    def _say(self, status: str, reason: str, *, error: str = "", is_victim: bool = False) -> None:
+    def _say(self, failure: Failure) -> None:
         if self._words is not None:
-            words = json.dumps([status, reason[:WORDS], error[:WORDS], is_victim], ensure_ascii=False).encode(errors="replace")
+            said = {name: value[:WORDS] if isinstance(value, str) else value for name, value in dataclasses.asdict(failure).items()}
+            words = json.dumps(said, ensure_ascii=False).encode(errors="replace")
             # A workload may have closed whatever was open: what was raised is still what its log has to say.
             with contextlib.suppress(OSError):
                 os.write(self._words, words)
@@ -164,9 +168,9 @@ class Ranks:
     def _watch(self, other: _Other, killed_before: int, journal: JournalWriter) -> None:
         """Sleeps in the kernel until a rank has ended, which it does not while the first one is there."""
         _, ended = os.waitpid(other.process, 0)
-        lost = _end_of(other, ended, killed=oom_kills() > killed_before)
+        lost = RankLost(other.rank, _end_of(other, ended, killed=oom_kills() > killed_before))
         if not lost.is_victim:
-            journal.lose(lost.outcome[0], str(lost))
+            journal.lose(lost.failure.status, str(lost))
         with self._more_lost:
             self._lost.append(lost)
             self._more_lost.notify_all()
@@ -174,7 +178,7 @@ class Ranks:
         time.sleep(GRACE_SECONDS)
         if not self._is_over:
             cause = self._first_lost()
-            journal.finish(cause.outcome[0], str(cause))
+            journal.finish(cause.failure.status, str(cause))
             os._exit(1)
 
     def _join(self) -> None:
@@ -262,16 +266,15 @@ def _keep(pipes: Sequence[tuple[int, int]], *kept: int) -> None:
         os.close(end)
 
 
-def _end_of(other: _Other, ended: int, *, killed: bool) -> RankLost:
+def _end_of(other: _Other, ended: int, *, killed: bool) -> Failure:
     """Of a rank whose process has ended: what it said, or how it ended."""
     os.set_blocking(other.words, False)
     with contextlib.suppress(BlockingIOError, ValueError):
-        status, reason, error, is_victim = json.loads(os.read(other.words, 1 << 16))
-        return RankLost(other.rank, status, reason, error=error, is_victim=is_victim)
+        return Failure(**json.loads(os.read(other.words, 1 << 16)))
     if not os.WIFSIGNALED(ended):
         code = os.WEXITSTATUS(ended)
-        return RankLost(other.rank, Status.crash(f"exit{code}"), f"it ended with exit code {code}, without a word")
+        return Failure(status=Status.crash(f"exit{code}"), reason=f"it ended with exit code {code}, without a word")
     number = os.WTERMSIG(ended)
     if number == signal.SIGKILL and killed:
-        return RankLost(other.rank, Status.OOM, "the kernel ended it: out of memory")
-    return RankLost(other.rank, Status.crash(signal_name(number)), f"it was ended by {signal_name(number)}{last_words(number)}")
+        return Failure(status=Status.OOM, reason="the kernel ended it: out of memory")
+    return Failure(status=Status.crash(signal_name(number)), reason=f"it was ended by {signal_name(number)}{last_words(number)}")
