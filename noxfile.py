@@ -180,8 +180,10 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         run(session, "dev", "pytest", *session.posargs)
         return
-    # What reaches nothing outside of its process has a process per processor, and so have browsers; an engine and a GPU are had one by one.
-    beside = ["--numprocesses=auto", "--dist=loadfile"]
-    run(session, "dev", "pytest", "tests/unit", *beside, "--durations=15")
+    # A file per processor. What a gate says of times, and what needs a GPU, is had one by one.
+    beside = ["--numprocesses=auto", "--dist=loadfile", "--durations=15"]
+    alone = ["tests/integration/test_gate.py", "tests/gpu"]
+    run(session, "dev", "pytest", "tests/unit", *beside)
     run(session, "dev", "pytest", "tests/browser", *beside)
-    run(session, "dev", "pytest", "tests", "--ignore=tests/unit", "--ignore=tests/browser", "--durations=15")
+    run(session, "dev", "pytest", "tests/integration", f"--ignore={alone[0]}", *beside)
+    run(session, "dev", "pytest", *alone, "--durations=15")

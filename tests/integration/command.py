@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import docker
 import pandas as pd
 
+from matrix.engines.docker import RUN_LABEL
 from tests.conftest import SOURCE
 
 FAULTY = SOURCE / "tests" / "faulty_workloads.py"
@@ -56,6 +58,12 @@ def start(*arguments: str, results: Path, variables: Mapping[str, str] | None = 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def containers(engine: docker.DockerClient, results: Path) -> list[str]:
+    """Of the runs there: somebody else may be measuring on this engine."""
+    found = engine.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
+    return [each.id for each in found if each.id and Path(each.labels[RUN_LABEL]).is_relative_to(results)]
 
 
 def only_run(results: Path) -> Path:

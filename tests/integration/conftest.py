@@ -11,8 +11,9 @@ import docker
 import pytest
 
 from images.errors import UserError
-from matrix.engines.docker import RUN_LABEL, connect
+from matrix.engines.docker import connect
 from tests.conftest import SOURCE
+from tests.integration.command import containers
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,5 @@ def image(engine: docker.DockerClient, build_options: list[str]) -> str:
 
 @pytest.fixture
 def no_containers_left(engine: docker.DockerClient, tmp_path: Path) -> Iterator[None]:
-    """Of this test's runs: somebody else may be measuring on this engine."""
     yield
-    found = engine.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
-    assert [each for each in found if Path(each.labels[RUN_LABEL]).is_relative_to(tmp_path)] == []
+    assert containers(engine, tmp_path) == []

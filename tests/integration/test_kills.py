@@ -14,8 +14,7 @@ import docker
 import pandas as pd
 import pytest
 
-from matrix.engines.docker import RUN_LABEL
-from tests.integration.command import EAGER, bench, lines_written, only_run, own, rows, start, wait_for
+from tests.integration.command import EAGER, bench, containers, lines_written, only_run, own, rows, start, wait_for
 
 pytestmark = [pytest.mark.engine]
 CELLS = (*own("Healthy", "Slow"), "--only", "micro/softmax", "--only", "micro/sort", *EAGER)
@@ -52,30 +51,26 @@ def first_row(tmp_path: Path) -> str:
     return str(pd.read_csv(path)["started_at"].iloc[0])
 
 
-def containers(engine: docker.DockerClient) -> list[str]:
-    return [container.id for container in engine.containers.list(all=True, filters={"label": RUN_LABEL}) if container.id]
-
-
 def test_kill_9_of_the_command(tmp_path: Path, options: list[str], engine: docker.DockerClient) -> None:
     process = begin(tmp_path, options)
     process.kill()
     process.wait()
-    assert containers(engine), "the container outlives the command"
+    assert containers(engine, tmp_path), "the container outlives the command"
     measured = first_row(tmp_path)
     out = resume(tmp_path, options, measured)
     assert "left by a command that was killed" in out
-    assert containers(engine) == []
+    assert containers(engine, tmp_path) == []
 
 
 def test_kill_9_of_the_container(tmp_path: Path, options: list[str], engine: docker.DockerClient) -> None:
     process = begin(tmp_path, options)
-    engine.containers.get(containers(engine)[0]).kill("SIGKILL")
+    engine.containers.get(containers(engine, tmp_path)[0]).kill("SIGKILL")
     out = process.communicate(timeout=120)[0]
     assert process.returncode == 4, out
     table = rows(only_run(tmp_path))
     assert list(table["status"]) == ["pass", "infra_error", "pass", "pass"], out
     assert "137" in table["reason"].iloc[1]
-    assert containers(engine) == []
+    assert containers(engine, tmp_path) == []
     out = resume(tmp_path, options, str(table["started_at"].iloc[0]))
     assert "3 of 4 rows are there, 1 infra_error" in out
 
@@ -91,7 +86,7 @@ def test_an_interrupt_stops_the_container_within_5_seconds_and_keeps_what_was_me
     out = process.communicate(timeout=60)[0]
     assert time.monotonic() - asked < 5
     assert process.returncode == 130, out
-    assert containers(engine) == []
+    assert containers(engine, tmp_path) == []
     run = only_run(tmp_path)
     assert len(rows(run)) == 1
     assert f"--resume {run}" in out
@@ -174,4 +169,4 @@ def test_kill_9_of_the_engine(tmp_path: Path, image: str, private_engine: Privat
     private_engine.start()
     resume(tmp_path, options, measured, private_engine.variables)
     client = docker.DockerClient(base_url=private_engine.variables["DOCKER_HOST"])
-    assert containers(client) == []
+    assert containers(client, tmp_path) == []
