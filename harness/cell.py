@@ -125,7 +125,7 @@ class Terms:
     tolerance: float | None = None
     """Absolute and relative; None: the workload's own, or the precision's default."""
     cosine: bool | None = None
-    """Results are compared by direction alone."""
+    """Results are compared by direction and size alone."""
     larger_multiplier_for_smaller_tensors: bool | None = None
     """Tensors of at most 500 elements may be 8 times as far from float64 as eager's (see ``protocols.Tolerance``)."""
     optimizer: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -14,7 +15,11 @@ from harness.protocols import ExportFailed, Failure, FellBack, NoEvidence, Unsup
 from harness.ranks import Followed, RankLost
 from harness.records import Status, one_line
 
-_OUT_OF_MEMORY = re.compile(r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA (error: )?out of memory|out of memory$")
+_OUT_OF_MEMORY = re.compile(
+    r"DefaultCPUAllocator: (not enough memory|can't allocate memory)|CUDA (error: )?out of memory|out of memory$|std::bad_alloc"
+    # oneDNN's: whatever else is wrong, it finds when it makes the primitive's descriptor.
+    r"|could not create a primitive$"
+)
 _GLOO = re.compile(r"\bgloo/|Connection (closed|reset) by peer|Broken pipe")
 """What gloo raises is a RuntimeError like any other; its words begin with the file of its source."""
 _STATUS_OF_PHASE = {"load": Status.MODEL_FAIL_TO_LOAD, "eager": Status.EAGER_FAIL_TO_RUN}
@@ -47,7 +52,13 @@ def is_expected(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(text_of(error)) is not None
+    """However often that was wrapped."""
+    return any(
+        isinstance(each, MemoryError | torch.OutOfMemoryError)
+        or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
+        or _OUT_OF_MEMORY.search(text_of(each)) is not None
+        for each in _behind(error)
+    )
 
 
 def text_of(error: BaseException) -> str:

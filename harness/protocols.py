@@ -60,9 +60,9 @@ class Tolerance:
 
     absolute_and_relative: float
     cosine: bool = False
-    """Compare by direction (cosine similarity >= 0.99) alone: for outputs whose single elements carry no meaning."""
-    size: float | None = None
-    """With ``cosine``: by how much of itself the size (root mean square) of an output may differ too; a direction knows no scale."""
+    """Compare by direction (cosine similarity >= 0.99) and size alone: for outputs whose single elements carry no meaning."""
+    size: float = 0.1
+    """With ``cosine``: by how much of itself the size (root mean square) of an output may differ; a direction knows no scale."""
     larger_multiplier_for_smaller_tensors: bool = False
     """Of a tensor of at most 500 elements the error may be 8 times eager's, of at most 10 elements 10 times, in place of 3."""
 

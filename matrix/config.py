@@ -337,7 +337,9 @@ class Mark(Rule):
     slow: bool | None = Field(default=None, description="not run with --fast")
     nondeterministic: bool | None = Field(default=None, description="two runs of eager differ: values of results are not compared")
     tolerance: float | None = Field(default=None, gt=0, le=1, description="absolute and relative, in place of the precision's")
-    cosine: bool | None = Field(default=None, description="results are compared by direction alone")
+    cosine: bool | None = Field(
+        default=None, description="results are compared by direction and size alone: cosine similarity of at least 0.99, size within 10 %"
+    )
     larger_multiplier_for_smaller_tensors: bool | None = Field(
         default=None,
         description="results of at most 500 elements may be 8 times as far from float64 as eager's, of at most 10 elements 10 times",

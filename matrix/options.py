@@ -147,7 +147,7 @@ def add_selection(what: argparse._ArgumentGroup) -> None:
         help="instead of the configuration's (repeatable)",
     )
     what.add_argument(
-        "--shapes", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
+        "--shapes", "--size", action="append", default=[], choices=("small", "large"), help="instead of the configuration's (repeatable)"
     )
     what.add_argument("--batch-size", action="append", default=[], type=_batch_size, help="instead of what the shapes name (repeatable)")
     what.add_argument(

@@ -159,9 +159,13 @@ def make_plan(matrix: Matrix, images: tuple[PlannedImage, ...], selection: Selec
         cells[image.label] = kept
         excluded.extend(left_out)
     if not any(cells.values()):
-        raise SelectionError(
-            f"no cell is left to measure{selection.told}\n  next: look at all of them with --plan, and loosen --filter, --exclude, --only or --partition"
-        )
+        loosen = "loosen --filter, --exclude, --only or --partition"
+        if excluded:
+            raise SelectionError(
+                f"no cell is left to measure{selection.told}: of {len(excluded)} that are left out, {excluded[0].cell}: {excluded[0].reason}\n"
+                f"  next: run what is skipped with --no-skip and what is slow without --fast, or {loosen}"
+            )
+        raise SelectionError(f"no cell is left to measure{selection.told}\n  next: look at all of them with --plan alone, and {loosen}")
     if selection.found_batch_sizes and (
         asked := "--batch-size" if selection.batch_sizes else "axes.batch_size" if matrix.axes.batch_size else ""
     ):

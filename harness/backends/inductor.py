@@ -63,13 +63,14 @@ class Inductor(Dynamo):
 
 
 def generated_code() -> dict[str, object]:
-    """Inductor's counts of what it made in this process."""
-    from torch._inductor import metrics
+    """Inductor's counts of what it made in this process, and by how many threads."""
+    from torch._inductor import async_compile, metrics
 
     inductor = counters["inductor"]
     return {
         "generated_kernels": metrics.generated_kernel_count,
         "extern_calls": inductor["extern_calls"],
+        "compile_threads": async_compile.get_compile_threads(),
         **{name: inductor[name] for name in AUTOTUNED if inductor[name]},
     }
 

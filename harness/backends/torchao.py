@@ -17,7 +17,6 @@ from harness.backends.inductor import Inductor
 from harness.catalog import TORCHAO_SCHEMES
 from harness.cell import Cell
 from harness.choice import Value
-from harness.measure.accuracy import SIZE
 from harness.protocols import Artifacts, Evidence, NoEvidence, Outputs, Subject, Tolerance, Unsupported
 
 GROUP_SIZE = 32
@@ -34,7 +33,7 @@ quantized model alone."""
 class TorchAo(Inductor):
     """Options: ``scheme``, and inductor's."""
 
-    tolerance = Tolerance(absolute_and_relative=0.0, cosine=True, size=SIZE)
+    tolerance = Tolerance(absolute_and_relative=0.0, cosine=True)
     """By direction: a cosine of 0.99 is an error of 14 % of the output's size. Weights rounded to 8 bits make 1 % and to 4 bits 10 % in
     two layers with weights as they are initialised; a layer that is wrong makes 100 %. A scale that is wrong turns nothing: so the size
     counts too.

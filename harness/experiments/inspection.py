@@ -22,6 +22,7 @@ from torch._dynamo.utils import compile_times, counters
 from harness.experiments.checking import Checked, check, report_subject, step_of
 from harness.experiments.sparing import spared
 from harness.experiments.steps import autocast, surroundings
+from harness.experiments.taking import end_compile_workers
 from harness.files import write_table
 from harness.measure.operators import DispatchCount
 from harness.protocols import Bench, Call, Outputs
@@ -40,6 +41,7 @@ class Inspect:
         checked = check(bench)
         if isinstance(checked, str):
             return checked
+        end_compile_workers()
         report = bench.report
         files: dict[str, Callable[[], None]] = {
             "compile times": lambda: _write_compile_times(report.artifact("compile_times.txt")),

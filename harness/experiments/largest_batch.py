@@ -61,17 +61,23 @@ class LargestBatch:
                 bench.report.phase(f"batch size {size}")
                 tries.append(_attempt(size, bench))
                 _write(path, tries)
-        fitting = [each for each in tries if each.fits]
-        if not fitting:
+                # At once: a later size may fail for another reason, or end the process.
+                _report(tries, bench)
+        if not any(each.fits for each in tries):
             bench.report.set(reason=f"a batch of {tries[-1].batch_size} does not fit: {tries[-1].reason}")
             return Status.OOM
-        largest = max(fitting, key=lambda each: each.batch_size)
-        bench.report.set(
-            batch_size=largest.batch_size, largest_batch_size=largest.batch_size, eager_peak_beyond_bytes=largest.peak_beyond_bytes
-        )
         if len(tries) == 1:
             bench.report.set(reason=f"the first size that was tried, {first}, fits: a larger one may, too (first_batch_size in [run])")
         return Status.PASS
+
+
+def _report(tries: list[Try], bench: Bench) -> None:
+    """The largest that fits so far."""
+    largest = max((each for each in tries if each.fits), key=lambda each: each.batch_size, default=None)
+    if largest is not None:
+        bench.report.set(
+            batch_size=largest.batch_size, largest_batch_size=largest.batch_size, eager_peak_beyond_bytes=largest.peak_beyond_bytes
+        )
 
 
 def _search(first: int, tries: list[Try]) -> Iterator[int]:

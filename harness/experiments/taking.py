@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -10,6 +13,7 @@ import torch
 
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
+from harness.process import descendants
 from harness.protocols import Bench, Call
 
 
@@ -44,8 +48,16 @@ def take(variants: Mapping[str, Call], bench: Bench) -> Measurement:
 def end_compile_workers() -> None:
     """Inductor's, one for each processor, which wait for more to compile: nothing that compiles may run beside what is timed.
 
-    What is compiled later has new ones.
+    They are killed: those that are still starting (by then a small workload has been compiled without them) would first come to an end of that,
+    for seconds. What is compiled later has new ones.
     """
     compiling = sys.modules.get("torch._inductor.async_compile")
-    if compiling is not None:
-        compiling.shutdown_compile_workers()
+    if compiling is None:
+        return
+    for pool in tuple(getattr(compiling, "_pool_set", ())):
+        starter = getattr(pool, "process", None)
+        if starter is not None:
+            for pid in (starter.pid, *descendants(starter.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    compiling.shutdown_compile_workers()

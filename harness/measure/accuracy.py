@@ -32,8 +32,6 @@ TOLERANCES = {
 
 COSINE_LIMIT = 0.99
 """Smallest cosine similarity of two results that are the same; written into torch's ``same``."""
-SIZE = 0.1
-"""By how much of itself the size of an output may differ where nothing but direction is compared."""
 RELATIVE_FACTOR = 10.0
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
@@ -74,10 +72,10 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
         return Comparison(same=False, reason=f"results cannot be compared: {type(error).__name__}: {error}")
     if not agreed:
         return Comparison(same=False, reason="; ".join(messages) or f"results differ by more than {tolerance}")
-    if not tolerance.cosine:
-        reason = _excess_error(eager, result, reference, tolerance.absolute_and_relative)
-    elif tolerance.size is not None:
+    if tolerance.cosine:
         reason = _other_size(eager, result, tolerance.size)
+    else:
+        reason = _excess_error(eager, result, reference, tolerance.absolute_and_relative)
     return Comparison(same=not reason, reason=reason)
 
 
@@ -86,7 +84,7 @@ def compare_groups(
 ) -> Comparison:
     """The same group by group; the reason names the first that differs. by_direction: groups of which single elements mean nothing."""
     for group in eager:
-        allowed = dataclasses.replace(tolerance, cosine=True, size=tolerance.size or SIZE) if group in by_direction else tolerance
+        allowed = dataclasses.replace(tolerance, cosine=True) if group in by_direction else tolerance
         found = compare(eager[group], result[group], None if reference is None else reference[group], allowed)
         if not found.same:
             return Comparison(same=False, reason=f"{group}: {found.reason}")

@@ -51,12 +51,17 @@ class TorchBench:
             model, inputs = bench.get_module()
         except NotImplementedError as error:
             raise Unsupported(f"{self.name} does not do this: {error}") from None
+        except ModuleNotFoundError as error:
+            raise self._lacking(error) from None
         if isinstance(inputs, dict):
             model, inputs = ByName(model, tuple(inputs)), tuple(inputs.values())
         elif not isinstance(inputs, tuple | list):
             inputs = (inputs,)
         subject = Subject(model=model, inputs=tuple(inputs), batch_size=getattr(bench, "batch_size", None))
         return place(subject, device=device, precision=precision, mode=mode)
+
+    def _lacking(self, error: ModuleNotFoundError) -> Unsupported:
+        return Unsupported(f"{self.name} needs a package that is not in this image: {error}")
 
     def _class(self) -> Any:
         root = str(self.marker.parent)
@@ -67,7 +72,7 @@ class TorchBench:
         except ModuleNotFoundError as error:
             if (error.name or "").startswith(PACKAGE):
                 raise Unsupported(f"the checkout has no model {self.name}: {error}") from None
-            raise Unsupported(f"{self.name} needs a package that is not in this image: {error}") from None
+            raise self._lacking(error) from None
         found = getattr(module, "Model", None)
         if found is None:
             raise Unsupported(f"{self.name} has no class Model")

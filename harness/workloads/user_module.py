@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import inspect
 import sys
@@ -13,6 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from harness.cell import LARGEST_BATCH
+from harness.measure.accuracy import default_tolerance
 from harness.protocols import Subject, Tolerance, Unsupported
 from harness.workloads.subjects import place
 
@@ -25,9 +27,10 @@ class UserModule:
     def load(self, *, device: str, precision: str, mode: str, shapes: str, batch_size: int | None, seed: int) -> Subject:
         """Import the file (its folder comes first on ``sys.path``), build the class without arguments, and take its inputs.
 
-        An attribute ``tolerance`` of the model takes the place of the precision's default; with a true ``cosine`` beside it, results are
-        compared by direction. ``shapes`` has no meaning here. A ``batch_size`` is for ``get_example_inputs(self, batch_size=N)``, whose default is
-        the class' own; Unsupported for a class that takes none, or takes no notice of it. TypeError and AttributeError say what the class lacks.
+        Attributes of the model say how its results are judged: ``tolerance`` (above 0, at most 1) in place of the precision's default,
+        ``cosine`` (True: by direction and size alone). ``shapes`` has no meaning here. A ``batch_size`` is for ``get_example_inputs(self, batch_size=N)``, whose default is
+        the class' own; Unsupported for a class that takes none, or takes no notice of it. TypeError, ValueError and AttributeError say what
+        the class lacks.
         """
         torch.manual_seed(seed)
         model = self._class()()
@@ -51,16 +54,19 @@ class UserModule:
             raise TypeError(f"{self.class_name}.get_example_inputs() returned {type(inputs).__name__}; a tuple of arguments is expected")
         if batch_size is not None and not _follows(example_inputs, inputs, batch_size):
             raise Unsupported(f"{self.class_name}.get_example_inputs(batch_size={batch_size}) has no dimension that is the batch size")
-        tolerance = getattr(model, "tolerance", None)
-        subject = Subject(
-            model=model,
-            inputs=tuple(inputs),
-            batch_size=size,
-            tolerance=None
-            if tolerance is None
-            else Tolerance(absolute_and_relative=float(tolerance), cosine=bool(getattr(model, "cosine", False))),
-        )
+        subject = Subject(model=model, inputs=tuple(inputs), batch_size=size, tolerance=self._tolerance(model, mode, precision))
         return place(subject, device=device, precision=precision, mode=mode)
+
+    def _tolerance(self, model: torch.nn.Module, mode: str, precision: str) -> Tolerance | None:
+        """As the model says it; None where it says nothing."""
+        tolerance, cosine = getattr(model, "tolerance", None), getattr(model, "cosine", None)
+        if cosine is not None and not isinstance(cosine, bool):
+            raise TypeError(f"{self.class_name}.cosine is {cosine!r}: write True or False")
+        if tolerance is None:
+            return dataclasses.replace(default_tolerance(mode, precision), cosine=True) if cosine else None
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance <= 1:
+            raise ValueError(f"{self.class_name}.tolerance is {tolerance!r}: write a number above 0 and at most 1, as in 1e-3")
+        return Tolerance(absolute_and_relative=float(tolerance), cosine=bool(cosine))
 
     def _class(self) -> type[torch.nn.Module]:
         sys.path.insert(0, str(self.path.parent))

@@ -93,10 +93,13 @@ def test_small_tensors_of_a_marked_workload_may_be_further_from_float64(elements
     assert compare(eager, below, exact, Tolerance(absolute_and_relative=1e-2)).same == (multiplier <= 3)
 
 
-def test_cosine_compares_directions_only_where_a_workload_says_so() -> None:
+def test_cosine_compares_direction_and_size_where_a_workload_says_so() -> None:
     x = torch.linspace(1, 2, 2000)
-    assert compare(x, 1.5 * x, None, Tolerance(absolute_and_relative=1e-4, cosine=True)).same
-    assert not compare(x, 1.5 * x, None, FP32).same
+    by_direction = Tolerance(absolute_and_relative=1e-4, cosine=True)
+    assert compare(x, 1.05 * x, None, by_direction).same
+    assert not compare(x, 1.05 * x, None, FP32).same
+    assert not compare(x, 1000 * x, x.double(), by_direction).same, "a direction knows no scale"
+    assert not compare(x, -x, None, by_direction).same
 
 
 def test_relative_error_is_the_worst_output_in_units_of_its_size() -> None:

@@ -80,10 +80,10 @@ def test_a_backend_that_goes_wrong_later_is_found(tmp_path: Path, mode: str) -> 
 
 
 def test_a_backends_own_tolerance_takes_the_place_of_the_precisions(tmp_path: Path) -> None:
-    checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True)), tmp_path, "inference")
+    checked, said = outcome(Late(1.05, Tolerance(absolute_and_relative=0.0, cosine=True)), tmp_path, "inference")
     assert isinstance(checked, Checked), said.fields
     assert (said.fields["compared_by"], said.fields["tolerance"]) == ("cosine", pytest.approx(0.01))
-    checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True, size=0.1)), tmp_path, "inference")
+    checked, said = outcome(Late(1.5, Tolerance(absolute_and_relative=0.0, cosine=True)), tmp_path, "inference")
     assert checked == Status.FAIL_ACCURACY
     assert "root mean square" in said.fields["reason"]
 

@@ -423,6 +423,19 @@ def test_the_largest_batch_is_found_between_what_fits_and_what_does_not(tmp_path
     assert (journal.status, journal.reason) == (Status.OOM, "a batch of 1 does not fit: out of memory")
 
 
+def test_the_largest_batch_so_far_outlives_a_failure_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempt(size: int, bench: Bench) -> Try:
+        if 4 < size < 8:
+            raise ValueError("no batch of that kind")
+        return Try(batch_size=size, fits=size <= 4, seconds=0.0, peak_beyond_bytes=4096 * size)
+
+    monkeypatch.setattr(largest_batch, "_attempt", attempt)
+    journal = measured("largest-batch", "micro/softmax", tmp_path, {"first_batch_size": 8})
+    assert journal.status == Status.FAIL_TO_RUN
+    assert "no batch of that kind" in journal.reason
+    assert (journal.fields["largest_batch_size"], journal.fields["eager_peak_beyond_bytes"]) == (4, 4 * 4096)
+
+
 def test_on_a_cpu_what_there_is_not_is_refused_and_not_fatal(tmp_path: Path) -> None:
     """In a process of its own: what its address space may be is limited for real."""
     code = f"""

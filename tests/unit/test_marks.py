@@ -43,6 +43,12 @@ def test_what_is_skipped_is_not_run_unless_asked_for() -> None:
     assert (left_out.cell, left_out.reason) == ("micro/softmax inductor cpu inference float32 small", "upstream 123")
 
 
+def test_where_marks_leave_nothing_the_reason_is_said() -> None:
+    matrix = marked('workload = ["micro/soft*"]\nskip = true')
+    with pytest.raises(SelectionError, match=r"(?s)of 2 that are left out, micro/softmax .*: upstream 123\n  next: .*--no-skip"):
+        cells(matrix)
+
+
 def test_what_is_slow_is_left_out_of_a_fast_run() -> None:
     matrix = marked('backend = ["inductor"]\nslow = true')
     assert len(cells(matrix)) == 2

@@ -54,6 +54,11 @@ class Model:
         return Both(), {"second": torch.ones(4), "first": torch.zeros(4)}
 """,
     "lacking": "import a_package_that_nobody_has\n",
+    "later": """
+class Model:
+    def __init__(self, test, device, batch_size=None, extra_args=()):
+        import a_package_that_nobody_has
+""",
 }
 
 
@@ -97,12 +102,13 @@ def measured(folder: Path, *cells: Cell) -> dict[str, dict[str, Any]]:
 
 def test_models_are_measured_as_cells(checkout: Path, tmp_path: Path) -> None:
     cells = planned(checkout)
-    assert [cell.workload for cell in cells] == ["torchbench/lacking", "torchbench/linear", "torchbench/named"]
+    assert [cell.workload for cell in cells] == ["torchbench/lacking", "torchbench/later", "torchbench/linear", "torchbench/named"]
     rows = measured(tmp_path, *cells)
     assert rows["linear"]["status"] == rows["named"]["status"] == Status.PASS
     assert (rows["linear"]["batch_size"], rows["named"]["batch_size"]) == ("8", "4")
-    assert rows["lacking"]["status"] == Status.UNSUPPORTED
-    assert "not in this image: No module named 'a_package_that_nobody_has'" in rows["lacking"]["reason"]
+    for name in ("lacking", "later"):
+        assert rows[name]["status"] == Status.UNSUPPORTED
+        assert f"{name} needs a package that is not in this image: No module named 'a_package_that_nobody_has'" in rows[name]["reason"]
 
 
 def test_what_a_model_does_not_do_is_unsupported(checkout: Path, tmp_path: Path) -> None:
