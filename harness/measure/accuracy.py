@@ -7,7 +7,9 @@ Source: ``torch._dynamo.utils.same``, which ``benchmarks/dynamo/common.py`` uses
 
 That rule is one of absolute errors: it lets through anything whose values are smaller than the tolerance (gradients of a mean,
 probabilities over a vocabulary), shapes that broadcast, and everything beside a NaN. So structure, shapes and NaNs are compared
-first, and an output's error relative to its size may be at most ``10 * eager's + 10 * tol``.
+first, and an output's error relative to its size may be at most ``10 * eager's + 10 * tol``. And it does not let through what is right
+where values are large: a gradient is as large as the loss that somebody chose, so one whose root mean square is above 1 is compared in
+units of it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ TOLERANCES = {
 
 COSINE_LIMIT = 0.99
 """Smallest cosine similarity of two results that are the same; written into torch's ``same``."""
+GRADIENTS = frozenset({"gradients", "input gradients"})
+"""Groups of results whose size is that of the loss, which means nothing."""
 RELATIVE_FACTOR = 10.0
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
@@ -48,11 +52,15 @@ class Comparison:
     """What differs; empty where nothing does."""
 
 
-def compare(eager: Outputs, result: Outputs, reference: Outputs | None, tolerance: Tolerance) -> Comparison:
-    """Compare a backend's result with eager's. ``reference``: the same in float64, or None where there is none."""
+def compare(eager: Outputs, result: Outputs, reference: Outputs | None, tolerance: Tolerance, *, in_own_units: bool = False) -> Comparison:
+    """Compare a backend's result with eager's.
+
+    reference: the same in float64, or None where there is none; in_own_units: what is larger than 1 is compared as if it were 1.
+    """
     reason = _difference_of_form(eager, result)
     if reason:
         return Comparison(same=False, reason=reason)
+    units = _units(eager) if in_own_units else None
     messages: list[str] = []
 
     def note(message: str, *arguments: object) -> None:
@@ -60,9 +68,9 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
 
     try:
         agreed = same(
-            _without_nan(eager),
-            _without_nan(result),
-            None if reference is None else _without_nan(reference),
+            _without_nan(_in_units(eager, units)),
+            _without_nan(_in_units(result, units)),
+            None if reference is None else _without_nan(_in_units(reference, units)),
             cos_similarity=tolerance.cosine,
             tol=tolerance.absolute_and_relative,
             log_error=note,
@@ -71,6 +79,8 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
     except Exception as error:  # noqa: BLE001  # whatever torch cannot compare is not the same
         return Comparison(same=False, reason=f"results cannot be compared: {type(error).__name__}: {error}")
     if not agreed:
+        if units is not None and max(units, default=1.0) > 1:
+            messages.append("what is larger than 1 is in units of its size")
         return Comparison(same=False, reason="; ".join(messages) or f"results differ by more than {tolerance}")
     if tolerance.cosine:
         reason = _other_size(eager, result, tolerance.size)
@@ -85,7 +95,8 @@ def compare_groups(
     """The same group by group; the reason names the first that differs. by_direction: groups of which single elements mean nothing."""
     for group in eager:
         allowed = dataclasses.replace(tolerance, cosine=True) if group in by_direction else tolerance
-        found = compare(eager[group], result[group], None if reference is None else reference[group], allowed)
+        exact = None if reference is None else reference[group]
+        found = compare(eager[group], result[group], exact, allowed, in_own_units=group in GRADIENTS)
         if not found.same:
             return Comparison(same=False, reason=f"{group}: {found.reason}")
     return Comparison(same=True, reason="")
@@ -114,6 +125,24 @@ def _difference_of_form(eager: Outputs, result: Outputs) -> str:
         if one.is_floating_point() and other.is_floating_point() and not torch.equal(one.isnan(), other.isnan()):
             return f"output {index} is not a number in other places than eager"
     return ""
+
+
+def _units(tree: Outputs) -> list[float]:
+    """Of each leaf: the power of 2 below its root mean square, where that is above 1 (by which division is exact); else 1."""
+    return [
+        2.0 ** math.floor(math.log2(max(1.0, root_mean_square(leaf[torch.isfinite(leaf)].to(torch.float64)))))
+        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
+        else 1.0
+        for leaf in pytree.tree_leaves(tree)
+    ]
+
+
+def _in_units(tree: Outputs, units: list[float] | None) -> Outputs:
+    """The tree, each leaf divided by its unit; itself where there are none."""
+    if units is None:
+        return tree
+    leaves, spec = pytree.tree_flatten(tree)
+    return pytree.tree_unflatten([leaf if unit == 1 else leaf / unit for leaf, unit in zip(leaves, units, strict=True)], spec)
 
 
 def _without_nan(tree: Outputs) -> Outputs:

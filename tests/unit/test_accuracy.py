@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harness.measure.accuracy import compare, default_tolerance, relative_error
+from harness.measure.accuracy import compare, compare_groups, default_tolerance, relative_error
 from harness.protocols import Tolerance
 
 FP32 = default_tolerance("inference", "float32")
@@ -79,6 +79,28 @@ def test_an_error_within_twice_eagers_is_accepted_against_float64() -> None:
     eager = (exact + 0.01 * noise).float()
     assert compare(eager, (exact - 0.015 * noise).float(), exact, FP32).same
     assert not compare(eager, (exact - 0.030 * noise).float(), exact, FP32).same
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 300.0, 1e6])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_gradients_are_judged_alike_whatever_the_size_of_the_loss(size: float, precision: str) -> None:
+    """Eager rounds off little, the backend ten times as much: below the tolerance of a gradient of size 1."""
+    tolerance = Tolerance(absolute_and_relative=1e-2)
+    dtype = {"float32": torch.float32, "float16": torch.float16}[precision]
+    scale = min(size, 1e3) if precision == "float16" else size
+    generator = torch.Generator().manual_seed(1)
+    exact = scale * torch.randn(5000, dtype=torch.float64, generator=generator)
+    noise = scale * torch.randn(5000, dtype=torch.float64, generator=generator)
+
+    def said(error: float, group: str = "gradients") -> bool:
+        eager, result = (exact + 1e-5 * noise).to(dtype), (exact + error * noise).to(dtype)
+        return compare_groups({group: [eager]}, {group: [result]}, {group: [exact]}, tolerance).same
+
+    assert said(7e-4)
+    assert not said(0.3)
+    if size >= 1:
+        assert not said(5e-3)
+    assert said(7e-4, "outputs") == (size <= 1), "the size of an output is the workload's own"
 
 
 @pytest.mark.parametrize(("elements", "multiplier"), [(10, 10), (500, 8), (900, 3), (5000, 2)])
