@@ -35,10 +35,11 @@ TREATMENTS = (
     "keep_debug",
 )
 """The same, of everything that measures."""
+LARGEST_BATCH = "largest-batch"
 OF_ONE_EXPERIMENT = {
     "batch_sizes": ("dynamic-shapes", "recompiles"),
     "dynamic": ("dynamic-shapes",),
-    "first_batch_size": ("largest-batch",),
+    "first_batch_size": (LARGEST_BATCH,),
     "compare": ("baselines",),
     "distributed": (catalog.PERFORMANCE,),
     "minify": (catalog.PERFORMANCE,),
@@ -47,6 +48,8 @@ OF_ONE_EXPERIMENT = {
     "compare_outputs": (catalog.PERFORMANCE,),
 }
 """Options that nothing but these experiments reads."""
+OF_OTHER_EXPERIMENTS = {LARGEST_BATCH: ("batch_size", "batch_size_file")}
+"""Options that this experiment does not read."""
 OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 """Options that nothing but training reads."""
 OF_GPUS = ("tf32", "gpu_memory_fraction", "cache")
@@ -106,6 +109,11 @@ def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> N
             raise SelectionError(
                 f"{option_of(name)} is of {', '.join(experiments)}, and the experiment is {matrix.run.experiment}\n"
                 f"  next: --experiment {experiments[0]}, or leave it out"
+            )
+    for name in OF_OTHER_EXPERIMENTS.get(matrix.run.experiment, ()):
+        if getattr(options, name):
+            raise SelectionError(
+                f"{option_of(name)}: {matrix.run.experiment} tries sizes of its own\n  next: --first-batch-size N, or leave it out"
             )
     if options.ranks is not None and matrix.run.distributed is None:
         raise SelectionError("--ranks: nothing is spread over ranks\n  next: --distributed ddp or fsdp, or leave it out")

@@ -262,6 +262,7 @@ def test_the_plan_of_a_run_that_goes_on_is_what_it_lacks_and_runs_nothing(
         (("--batch-sizes", "8"), "--batch-sizes is of dynamic-shapes, recompiles"),
         (("--compare", "inductor"), "--compare is of baselines"),
         (("--first-batch-size", "8"), "--first-batch-size is of largest-batch"),
+        (("--experiment", "largest-batch", "--batch-size", "8"), "--batch-size: largest-batch tries sizes of its own"),
         (("--ranks", "3"), "nothing is spread over ranks"),
         (("--optimizer", "adam", "--mode", "inference"), "--optimizer is of training"),
         (("--activation-checkpointing", "--mode", "inference"), "--activation-checkpointing is of training"),
