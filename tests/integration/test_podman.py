@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,9 +44,11 @@ events_logger = "file"
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a service of Podman's that has the probe's images."""
     folder = tmp_path_factory.mktemp("podman")
+    # Podman takes 50 characters for what it keeps while it runs, and pytest's own folders may be longer.
+    running = tempfile.TemporaryDirectory(prefix="podman-")
     (folder / "containers.conf").write_text(WITHOUT_TRAILS)
     # The store needs no overlay below it: this may run inside of one.
-    store = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
+    store = ["--root", str(folder / "root"), "--runroot", running.name, "--storage-driver", "vfs"]
     found = f"unix://{folder}/podman.sock"
     with (folder / "log").open("w") as log:
         service = subprocess.Popen(
@@ -55,7 +58,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=log,
         )
     try:
-        wait_for((folder / "podman.sock").exists, 20, f"podman: {(folder / 'log').read_text()}")
+        wait_for((folder / "podman.sock").exists, 20, f"podman: {folder / 'log'}")
         client = docker.DockerClient(base_url=found)
         probe.import_images(client, probe.archive(folder))
         yield found
@@ -65,6 +68,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         service.terminate()
         service.wait()
+        running.cleanup()
 
 
 @pytest.fixture
