@@ -28,9 +28,9 @@ class UserModule:
         """Import the file (its folder comes first on ``sys.path``), build the class without arguments, and take its inputs.
 
         Attributes of the model say how its results are judged: ``tolerance`` (above 0, at most 1) in place of the precision's default,
-        ``cosine`` (True: by direction and size alone). ``shapes`` has no meaning here. A ``batch_size`` is for ``get_example_inputs(self, batch_size=N)``, whose default is
-        the class' own; Unsupported for a class that takes none, or takes no notice of it. TypeError, ValueError and AttributeError say what
-        the class lacks.
+        ``cosine`` (True: by direction and size alone). ``shapes`` has no meaning here. A ``batch_size`` is for
+        ``get_example_inputs(self, batch_size=N)``, whose default is the class' own; Unsupported for a class that takes none, or takes no notice
+        of it. TypeError, ValueError and AttributeError say what the class lacks.
         """
         torch.manual_seed(seed)
         model = self._class()()
