@@ -182,8 +182,8 @@ def tests(session: nox.Session) -> None:
         return
     # A file per processor. What a gate says of times, and what needs a GPU, is had one by one.
     beside = ["--numprocesses=auto", "--dist=loadfile", "--durations=15"]
-    alone = ["tests/integration/test_gate.py", "tests/gpu"]
+    gate = "tests/integration/test_gate.py"
     run(session, "dev", "pytest", "tests/unit", *beside)
     run(session, "dev", "pytest", "tests/browser", *beside)
-    run(session, "dev", "pytest", "tests/integration", f"--ignore={alone[0]}", *beside)
-    run(session, "dev", "pytest", *alone, "--durations=15")
+    run(session, "dev", "pytest", "tests/integration", f"--ignore={gate}", *beside)
+    run(session, "dev", "pytest", gate, "tests/gpu", "--durations=15")

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,9 +173,7 @@ def end_descendants() -> None:
     descends from it, it has a child, and the kernel says when it has none.
     """
     while True:
-        for pid in descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(descendants(os.getpid()))
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -184,6 +182,13 @@ def end_descendants() -> None:
         if not LINUX:
             return
         time.sleep(REAP_SECONDS)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Those that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def descendants(root: int) -> list[int]:
@@ -254,9 +259,9 @@ def last_words(number: int) -> str:
 
 
 def _kill_group(pid: int) -> None:
-    for kill in (os.killpg, os.kill):
+    for send in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:

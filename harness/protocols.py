@@ -16,6 +16,10 @@ Outputs = Any
 """Whatever a model returns: a pytree of tensors."""
 Results = dict[str, Outputs]
 """All that one call yields or changes, in groups of things of one kind: outputs, gradients, buffers, ..."""
+GRADIENTS = ("gradients", "input gradients")
+"""Groups of results whose size is that of the loss, which means nothing."""
+COMPUTED = ("outputs", "loss", *GRADIENTS)
+"""Groups of results that a call returns and, in training, leaves for the optimizer; inputs and buffers were mostly never computed."""
 Call = Callable[[], object]
 
 

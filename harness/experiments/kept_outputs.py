@@ -20,12 +20,10 @@ from torch.utils import _pytree as pytree
 from harness.cell import LaunchSpec
 from harness.measure.accuracy import compare_forms, compare_groups, relative_error
 from harness.output import OUTPUTS
-from harness.protocols import Bench, Results, Subject, Tolerance
+from harness.protocols import COMPUTED, Bench, Results, Subject, Tolerance
 from harness.records import Warn
 
 SCHEMA = 1
-GROUPS = ("outputs", "loss", "gradients", "input gradients")
-"""Of a call's results, what is kept: what it returns and, in training, what it leaves for the optimizer."""
 MOST_BYTES = 256 << 20
 """Of one row's tensors; those of a row with more are not kept."""
 
@@ -70,7 +68,7 @@ def report_outputs(found: Results, reference: Results | None, drawn: str, tolera
 
 
 def tensors_of(results: Results) -> Tensors:
-    return {group: dict(_named(results[group])) for group in GROUPS if group in results}
+    return {group: dict(_named(results[group])) for group in COMPUTED if group in results}
 
 
 def read_kept(path: Path) -> Kept:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import signal
 import sys
 from collections.abc import Mapping
 
@@ -13,7 +10,7 @@ import torch
 
 from harness.measure.sampling import Measurement, interleave
 from harness.measure.watch import MachineWatch
-from harness.process import descendants
+from harness.process import descendants, kill
 from harness.protocols import Bench, Call
 
 
@@ -57,7 +54,5 @@ def end_compile_workers() -> None:
     for pool in tuple(getattr(compiling, "_pool_set", ())):
         starter = getattr(pool, "process", None)
         if starter is not None:
-            for pid in (starter.pid, *descendants(starter.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill([starter.pid, *descendants(starter.pid)])
     compiling.shutdown_compile_workers()

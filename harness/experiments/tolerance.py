@@ -21,14 +21,12 @@ from harness.experiments.checking import reference_of, seeded, step_of
 from harness.experiments.loss_scale import settled
 from harness.files import write_table
 from harness.measure.accuracy import root_mean_square
-from harness.protocols import Bench, Report, Results, Subject, Unsupported
+from harness.protocols import COMPUTED, Bench, Report, Results, Subject, Unsupported
 from harness.records import Status, one_line
 from harness.workloads.loading import load_subject
 from harness.workloads.subjects import copy_of
 
 PRECISIONS = ("float32", "bfloat16", "float16", "amp")
-MEASURED = ("outputs", "loss", "gradients", "input gradients")
-"""Groups of results: what is left of inputs and buffers was mostly never computed."""
 COLUMNS = ("precision", "output", "shape", "size", "error", "max_error", "status", "reason")
 """Of the table; ``size`` is the output's root mean square in float64, which both errors are over."""
 
@@ -94,7 +92,7 @@ def _exact(subject: Subject, cell: Cell, spec: LaunchSpec, report: Report) -> Re
 
 def errors(precision: str, results: Results, exact: Results) -> Iterator[OutputError]:
     """Of every output that is a floating-point tensor and anything but zero in float64."""
-    for group in MEASURED:
+    for group in COMPUTED:
         if group not in exact:
             continue
         leaves = dict(pytree.tree_flatten_with_path(results[group])[0])

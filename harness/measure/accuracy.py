@@ -23,7 +23,7 @@ import torch
 from torch._dynamo.utils import same
 from torch.utils import _pytree as pytree
 
-from harness.protocols import Outputs, Results, Tolerance
+from harness.protocols import GRADIENTS, Outputs, Results, Tolerance
 
 TOLERANCES = {
     "inference": {"float32": 1e-4, "float16": 1e-3, "bfloat16": 1e-2, "amp": 1e-2},
@@ -34,8 +34,6 @@ TOLERANCES = {
 
 COSINE_LIMIT = 0.99
 """Smallest cosine similarity of two results that are the same; written into torch's ``same``."""
-GRADIENTS = frozenset({"gradients", "input gradients"})
-"""Groups of results whose size is that of the loss, which means nothing."""
 RELATIVE_FACTOR = 10.0
 NEGLIGIBLE = 1e-5
 """An output whose size is below this share of the largest one's (a gradient that is zero but for rounding) has no relative error."""
@@ -130,9 +128,7 @@ def _difference_of_form(eager: Outputs, result: Outputs) -> str:
 def _units(tree: Outputs) -> list[float]:
     """Of each leaf: the power of 2 below its root mean square, where that is above 1 (by which division is exact); else 1."""
     return [
-        2.0 ** math.floor(math.log2(max(1.0, root_mean_square(leaf[torch.isfinite(leaf)].to(torch.float64)))))
-        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
-        else 1.0
+        2.0 ** math.floor(math.log2(max(1.0, _size(leaf)))) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else 1.0
         for leaf in pytree.tree_leaves(tree)
     ]
 
@@ -196,7 +192,7 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
         if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64
     }
     leaves = pytree.tree_leaves(result)
-    sizes = {index: root_mean_square(leaf[torch.isfinite(leaf)]) for index, leaf in exact.items()}
+    sizes = {index: _size(leaf) for index, leaf in exact.items()}
     largest = max(sizes.values(), default=0.0)
     errors = {}
     for index, leaf in exact.items():
@@ -211,6 +207,11 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
         error = root_mean_square((value.to(torch.float64) - leaf)[finite]) / size
         errors[index] = math.inf if math.isnan(error) else error
     return errors
+
+
+def _size(leaf: torch.Tensor) -> float:
+    """Root mean square, in float64, of what is finite in it."""
+    return root_mean_square(leaf[torch.isfinite(leaf)].to(torch.float64))
 
 
 def root_mean_square(values: torch.Tensor) -> float:
