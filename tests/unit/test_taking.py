@@ -20,7 +20,7 @@ def is_running(pid: int) -> bool:
     """Nor is a zombie, which nobody may ever reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # It was gone, or it went between the opening and the reading.
         return False
 
 
