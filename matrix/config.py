@@ -308,22 +308,22 @@ class Axes(Model):
 
 
 class Rule(Model):
-    """Cells by pattern; what is left out matches all."""
+    """Cells by pattern; what is left out matches all, and an empty list is a mistake."""
 
     reason: Text
-    image: tuple[str, ...] = ()
-    workload: tuple[CellPattern, ...] = ()
-    backend: tuple[Backend, ...] = ()
-    mode: tuple[Mode, ...] = ()
-    precision: tuple[Precision, ...] = ()
-    shapes: tuple[Shapes, ...] = ()
-    device: tuple[Device, ...] = ()
+    image: Annotated[tuple[str, ...], NotEmpty] | None = None
+    workload: Annotated[tuple[CellPattern, ...], NotEmpty] | None = None
+    backend: Annotated[tuple[Backend, ...], NotEmpty] | None = None
+    mode: Annotated[tuple[Mode, ...], NotEmpty] | None = None
+    precision: Annotated[tuple[Precision, ...], NotEmpty] | None = None
+    shapes: Annotated[tuple[Shapes, ...], NotEmpty] | None = None
+    device: Annotated[tuple[Device, ...], NotEmpty] | None = None
 
     @field_validator("image")
     @classmethod
-    def _images_exist(cls, images: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _images_exist(cls, images: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         known = (info.context or {}).get("images", ())
-        for image in images:
+        for image in images or ():
             if image not in known:
                 raise ValueError(f"unknown image {image!r}{nearest(image, known)}")
         return images

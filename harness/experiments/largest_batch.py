@@ -4,6 +4,9 @@ What fits is what a row of ``performance`` needs: the call, and the check agains
 halves what does not run, whatever the reason, and takes the first that does; here only want of memory makes it smaller, and the gap between
 what fits and what does not is halved too, a few times.
 
+What fits is a workload of that size, loaded anew: one whose model has as many lines as its inputs (a cache of keys and values) is another model
+for each.
+
 On a CPU the limit is what this process may take: the memory of its container or of the machine, as it is when the search begins. The kernel would
 end the process instead of telling it; so its address space is limited to that, and an allocation beyond it fails as it does on a GPU.
 """
@@ -22,13 +25,14 @@ from pathlib import Path
 import torch
 
 from harness.experiments.checking import exact_results, seeded, step_of
-from harness.experiments.sizes import at_batch_size, own_size
+from harness.experiments.sizes import own_size
 from harness.experiments.steps import Step
 from harness.failures import is_out_of_memory
 from harness.files import write_table
 from harness.measure.memory import peak_of
 from harness.protocols import Bench, Subject
 from harness.records import Status
+from harness.workloads.loading import load_subject
 from harness.workloads.subjects import copy_of
 
 FIRST = 1024
@@ -53,6 +57,8 @@ class LargestBatch:
     def run(self, bench: Bench) -> str:
         """One call of the cell's mode in eager, and its check, at each size that is tried; the status is OOM where a batch of one does not fit."""
         own_size(bench)
+        # What was loaded at the cell's own size must not take the room of what is tried.
+        bench.subject.model.to("meta")
         first = bench.spec.first_batch_size or FIRST
         tries: list[Try] = []
         path = bench.report.artifact("tries.csv")
@@ -67,7 +73,7 @@ class LargestBatch:
             bench.report.set(reason=f"a batch of {tries[-1].batch_size} does not fit: {tries[-1].reason}")
             return Status.OOM
         if len(tries) == 1:
-            bench.report.set(reason=f"the first size that was tried, {first}, fits: a larger one may, too (first_batch_size in [run])")
+            bench.report.set(reason=f"the first size that was tried, {first}, fits: a larger one may, too (--first-batch-size)")
         return Status.PASS
 
 
@@ -99,7 +105,7 @@ def _search(first: int, tries: list[Try]) -> Iterator[int]:
 def _attempt(size: int, bench: Bench) -> Try:
     began = time.perf_counter()
     try:
-        subject = at_batch_size(bench, size)
+        subject = load_subject(bench.cell, bench.spec, batch_size=size)
         pristine = copy_of(subject)
         step = step_of(subject, bench.cell)
         step.run()

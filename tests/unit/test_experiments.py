@@ -423,6 +423,11 @@ def test_the_largest_batch_is_found_between_what_fits_and_what_does_not(tmp_path
     assert (journal.status, journal.reason) == (Status.OOM, "a batch of 1 does not fit: out of memory")
 
 
+def test_a_cache_of_keys_and_values_is_as_large_as_the_batch_that_is_tried(tmp_path: Path) -> None:
+    journal = measured("largest-batch", "llm/decode_llama3_8b", tmp_path, {"first_batch_size": 8}, shapes="small")
+    assert (journal.status, journal.fields["largest_batch_size"]) == (Status.PASS, 8), journal.reason
+
+
 def test_the_largest_batch_so_far_outlives_a_failure_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def attempt(size: int, bench: Bench) -> Try:
         if 4 < size < 8:

@@ -96,6 +96,7 @@ def test_the_files_that_are_there_can_be_read() -> None:
         ),
         ("skipped = true", "suites/x.toml:3: mark.0.skipped: unknown key; did you mean 'skip'"),
         ("tolerance = 2.0", "suites/x.toml:3: mark.0.tolerance: "),
+        ("workload = []\nskip = true", "suites/x.toml:3: mark.0.workload: names nothing"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(text: str, message: str) -> None:
