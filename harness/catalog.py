@@ -151,6 +151,8 @@ CLOCKS: Mapping[str, str] = {
     "xla": "harness.measure.xla_clock:XlaClock",
 }
 
+EAGER = "eager"
+"""The backend that every other is compared with."""
 IMAGE_SUITE = "image"
 """What an image costs before anything is measured in it: one cell each, whatever the axes."""
 IMAGE_BACKEND = "python"

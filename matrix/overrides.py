@@ -54,7 +54,7 @@ OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 """Options that nothing but training reads."""
 OF_GPUS = ("tf32", "gpu_memory_fraction", "cache")
 """Options that nothing but a cell on a GPU reads; of ``gpus``, what hands one over."""
-EAGER, BASELINES = "eager", "baselines"
+BASELINES = "baselines"
 OF_COMPILERS = ("minify", "torch_config", "keep_caches")
 """Options that nothing but a backend other than eager reads."""
 LIMITS = ("memory", "gpus")
@@ -124,7 +124,7 @@ def require_effect(matrix: Matrix, plan: Plan, options: argparse.Namespace) -> N
         handed_over = ("gpus",) if options.gpus not in ("auto", "none") else ()
         why = "is of GPUs, and no cell is on one\n  next: the session of an image for a GPU (nox -l), or leave it out"
         _refuse(options, (*OF_GPUS, *handed_over), why)
-    if matrix.run.experiment != BASELINES and all(cell.backend in (EAGER, catalog.IMAGE_BACKEND) for cell in cells):
+    if matrix.run.experiment != BASELINES and all(cell.backend in (catalog.EAGER, catalog.IMAGE_BACKEND) for cell in cells):
         _refuse(options, OF_COMPILERS, "is of compilers, and every cell is eager\n  next: --backend inductor, or leave it out")
 
 

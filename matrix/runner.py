@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import catalog
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Terms, Treatment
 from harness.output import RUNNING, row_of
 from harness.records import Status, Warn
@@ -195,7 +196,7 @@ def launch_spec(launch: Launch, cells: tuple[Cell, ...], settings: Settings, run
 
 def _compared(image: Image | None) -> tuple[str, ...]:
     """An image's own backends, eager left out, which each is compared with."""
-    return () if image is None else tuple(name for name in image.backends if name != "eager")
+    return () if image is None else tuple(name for name in image.backends if name != catalog.EAGER)
 
 
 def processes_per_cell(spec: LaunchSpec) -> int:

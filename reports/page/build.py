@@ -85,9 +85,11 @@ def build(collected: Collected, made_at: datetime.datetime, reference: str = "")
 def _baseline_of(comparisons: Sequence[Comparison], columns: Sequence[Column]) -> int | None:
     """The column that a gate has held the others against, where all of them are eager's own: over eager each would say 1, and nothing else."""
     gated = next((each for each in comparisons if each.by_gate), None)
-    if gated is None or {column.backend for column in columns} - {catalog.IMAGE_BACKEND} != {"eager"}:
+    if gated is None or {column.backend for column in columns} - {catalog.IMAGE_BACKEND} != {catalog.EAGER}:
         return None
-    return next((place for place, column in enumerate(columns) if (column.image, column.backend) == (gated.baseline_image, "eager")), None)
+    return next(
+        (place for place, column in enumerate(columns) if (column.image, column.backend) == (gated.baseline_image, catalog.EAGER)), None
+    )
 
 
 def find_column(reference: str, columns: Sequence[Column]) -> int:
