@@ -25,6 +25,11 @@ def read_json(text: str | bytes) -> Any:
         raise ValueError(str(error)) from None
 
 
+def is_regular(path: Path) -> bool:
+    """Not a link, a pipe or a device: following those would reach whatever a launch has pointed them to."""
+    return path.is_file() and not path.is_symlink()
+
+
 def format_row(record: Row | Sample) -> list[str]:
     """Fields as text: numbers exactly (``repr``), what was not measured as an empty field."""
     return [_format(value) for value in dataclasses.astuple(record)]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import catalog
+from harness.files import is_regular
 from harness.output import OUTPUTS
 from harness.records import Status
 from matrix.config import Matrix
 from matrix.errors import RunNotFound, SelectionError
 from matrix.plan import Plan
-from matrix.store import ARTIFACTS, MANIFEST, Run, is_regular
+from matrix.store import ARTIFACTS, MANIFEST, Run
 
 
 @dataclass(frozen=True, kw_only=True)

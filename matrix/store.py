@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import files, output
-from harness.files import row_from_fields, sample_from_fields
+from harness.files import is_regular, row_from_fields, sample_from_fields
 from harness.records import Row, Sample
 from matrix.errors import RunBusy, RunNotFound
+from matrix.followed import Followed
 
 MANIFEST, RESULTS, SAMPLES, LOGS, ARTIFACTS, INCOMING, LOCK = (
     "manifest.json",
@@ -43,6 +44,11 @@ class Run:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._rows: list[Row] = []
+        self._results = Followed(directory / RESULTS)
+        self._sampled: set[tuple[int, int, str]] = set()
+        """(launch, attempt, cell)."""
+        self._samples = Followed(directory / SAMPLES)
 
     @property
     def name(self) -> str:
@@ -68,11 +74,10 @@ class Run:
 
     def rows(self) -> list[Row]:
         """The rows that are collected and whole."""
-        found = []
-        for fields in _fields(self.directory / RESULTS):
+        for fields in self._results.new():
             with contextlib.suppress(ValueError):
-                found.append(row_from_fields(fields))
-        return found
+                self._rows.append(row_from_fields(fields))
+        return [*self._rows]
 
     def finished(self) -> set[Key]:
         return {(row.launch, row.cell) for row in self.rows()}
@@ -128,15 +133,19 @@ class Run:
         collection that was killed in between; they are replaced.
         """
         target = self.directory / SAMPLES
+        ours = {(launch, attempt, cell) for cell in cells}
 
         def is_ours(sample: Sample) -> bool:
-            return (sample.launch, sample.attempt) == (launch, attempt) and sample.cell in cells
+            return (sample.launch, sample.attempt, sample.cell) in ours
 
-        known = list(_samples(target))
-        if any(map(is_ours, known)):
+        for fields in self._samples.new():
+            with contextlib.suppress(ValueError, KeyError):
+                self._sampled.add((int(fields["launch"]), int(fields["attempt"]), fields["cell"]))
+        if self._sampled & ours:
             temporary = _fresh(target)
-            files.append_samples(temporary, (sample for sample in known if not is_ours(sample)))
+            files.append_samples(temporary, (sample for sample in _samples(target) if not is_ours(sample)))
             temporary.replace(target)
+            self._sampled, self._samples = set(), Followed(target)
         files.append_samples(target, filter(is_ours, _samples(directory / output.SAMPLES)))
 
     def _take_facts(self, directory: Path, launch: int, attempt: int) -> None:
@@ -169,6 +178,7 @@ class Run:
             temporary = _fresh(target)
             files.append_rows(temporary, kept)
             temporary.replace(target)
+            self._rows, self._results = [], Followed(target)
         return len(rows) - len(kept)
 
 
@@ -213,11 +223,6 @@ def _samples(path: Path) -> Iterator[Sample]:
     for fields in _fields(path):
         with contextlib.suppress(ValueError, KeyError):
             yield sample_from_fields(fields)
-
-
-def is_regular(path: Path) -> bool:
-    """Not a link, a pipe or a device: following those would reach whatever the launch pointed them to."""
-    return path.is_file() and not path.is_symlink()
 
 
 def new_name(what: str) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.files import read_fields
+from harness.files import is_regular, read_fields
 from harness.records import SAMPLE_COLUMNS, one_line
-from matrix.store import SAMPLES, is_regular
+from matrix.store import SAMPLES
 from reports.gate.wording import counted
 from reports.load import Quarantined, run_files
 
