@@ -55,16 +55,16 @@ def all_locks(matrix: Matrix, source: Path) -> list[Lock]:
 
 
 def _extras_of(name: str, image: Image, source: Path) -> Iterator[Lock]:
-    """One for all versions of an image: what it adds is there in none of them."""
+    """One for all versions of an image: what it adds is there in none of them. Of what two extras have, both have the same version."""
     folder = source / "images" / name
     first = folder / image.lock_of("")
-    for extra in image.extras:
+    for place, extra in enumerate(image.extras):
         yield Lock(
             name=f"{name}/{extra}",
             source=source / "images" / EXTRAS / f"{extra}.in",
             target=folder / f"{extra}.lock",
             indexes=image.indexes,
-            constraints=(first,),
+            constraints=(first, *(folder / f"{earlier}.lock" for earlier in image.extras[:place])),
             beside=first,
         )
 

@@ -91,6 +91,18 @@ def test_a_lock_of_an_extra_has_what_the_image_does_not_have() -> None:
             assert not packages(lock.target.read_text()) & packages(lock.beside.read_text())
 
 
+def test_what_two_extras_have_is_of_one_version() -> None:
+    """What is installed last would change what was installed before it."""
+    for name, image in load_matrix(SOURCE / "matrix.toml").images.items():
+        locked: dict[str, set[str]] = {}
+        for extra in image.extras:
+            for line in (SOURCE / "images" / (image.folder or name) / f"{extra}.lock").read_text().splitlines():
+                if "==" in line and not line.startswith(("#", "-")):
+                    package, _, version = line.partition(" ;")[0].partition("==")
+                    locked.setdefault(package, set()).add(version)
+        assert [package for package, versions in locked.items() if len(versions) > 1] == []
+
+
 def test_a_base_that_moved_changes_the_tag(recipe: Recipe) -> None:
     assert len({tag(recipe, "sha256:1"), tag(recipe, "sha256:2"), tag(replace(recipe, base="other"), "sha256:1")}) == 3
 
