@@ -137,6 +137,19 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """What of a cell one process measures, where there are several."""
+
+    again: bool = False
+    """Only what a second process finds in the first one's caches."""
+    batch_size: int | None = None
+    """At this one in place of the cell's own, and within the memory that is free."""
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """What one launch does: the content of ``cells.json``."""
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
-from harness import allocator, caches, catalog, debug_run, facts, files
-from harness.cell import Cell, LaunchSpec
+from harness import allocator, batch_search, caches, catalog, debug_run, facts, files, memory_limit
+from harness.cell import WHOLE, Cell, LaunchSpec, Part
 from harness.journal import Journal, JournalWriter, read_journal
 from harness.output import ARTIFACTS, FACTS, LOGS, ROWS, RUNNING, SAMPLES, row_of
 from harness.process import Ended, Stopped, become_reaper, last_words, run_process, signal_name
@@ -177,8 +177,8 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
     try:
         if spec.fresh_caches:
             caches.begin(own_caches, kept if found else launch.first_caches)
-        ended, journal = _run_cell(index, cell, launch, own_caches, again=False)
-        status, reason = outcome(journal, ended, spec.timeout_seconds)
+        tried = _measured(index, cell, launch, own_caches)
+        status, reason, journal = tried.status, tried.reason, tried.journal
         if status in Status.PASSED and _compiles_again(spec) and not found and "compilation_latency" in journal.fields:
             reason = _compile_again(index, cell, launch, own_caches, journal) or reason
         if kept is not None and not found and status in Status.PASSED:
@@ -202,7 +202,7 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
             fields[name] = value + launch.startup_seconds
     if found:
         fields = caches.as_found(fields)
-    fields |= {"warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": ended.wall_seconds}
+    fields |= {"warnings": ";".join(journal.warnings), "phase": journal.phase, "wall_seconds": tried.wall_seconds}
     fields |= {"started_at": started_at, "log": f"{LOGS}/{log_name(index)}", "artifacts": artifacts_of(index, directory)}
     row = row_of(cell, spec, status, reason, **fields)
     samples = [
@@ -212,6 +212,21 @@ def measure(index: int, cell: Cell, launch: Launch) -> tuple[Row, list[Sample]]:
     return row, samples
 
 
+def _measured(index: int, cell: Cell, launch: Launch, own_caches: Path) -> batch_search.Try:
+    """By one process, or by those of a search."""
+    spec = launch.spec
+
+    def attempt(part: Part) -> batch_search.Try:
+        ended, journal = _run_cell(index, cell, launch, own_caches, part)
+        status, reason = outcome(journal, ended, spec.timeout_seconds)
+        return batch_search.Try(status=status, reason=reason, wall_seconds=ended.wall_seconds, journal=journal)
+
+    if spec.experiment != batch_search.EXPERIMENT:
+        return attempt(WHOLE)
+    table = launch.directory / ARTIFACTS / f"{index:04d}" / batch_search.TRIES
+    return batch_search.search(spec.first_batch_size, lambda size: attempt(Part(batch_size=size)), table)
+
+
 def _compiles_again(spec: LaunchSpec) -> bool:
     from harness.protocols import CompilesAgain
 
@@ -219,7 +234,7 @@ def _compiles_again(spec: LaunchSpec) -> bool:
     return spec.warm_compile and spec.fresh_caches and issubclass(experiment, CompilesAgain)
 
 
-def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again: bool) -> tuple[Ended, Journal]:
+def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, part: Part) -> tuple[Ended, Journal]:
     from harness import worker
 
     spec, directory = launch.spec, launch.directory
@@ -227,10 +242,12 @@ def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again
     path.unlink(missing_ok=True)
 
     def target() -> None:
+        if part.batch_size is not None and cell.device == "cpu":
+            memory_limit.limit_to_what_is_free()
         if spec.fresh_caches:
             caches.use(own_caches)
         slices = Slices(launch.turns, spec.turns[index], spec.sampling.slice_seconds) if launch.turns is not None else None
-        worker.run_cell(cell, spec, JournalWriter(path, directory / ARTIFACTS / f"{index:04d}"), again=again, slices=slices)
+        worker.run_cell(cell, spec, JournalWriter(path, directory / ARTIFACTS / f"{index:04d}"), part, slices)
 
     try:
         ended = launch.run(target, directory / LOGS / log_name(index))
@@ -241,7 +258,7 @@ def _run_cell(index: int, cell: Cell, launch: Launch, own_caches: Path, *, again
 
 def _compile_again(index: int, cell: Cell, launch: Launch, own_caches: Path, first: Journal) -> str:
     """Add to the first process' journal what a second one finds in its caches. What went wrong there; empty where nothing did."""
-    ended, second = _run_cell(index, cell, launch, own_caches, again=True)
+    ended, second = _run_cell(index, cell, launch, own_caches, Part(again=True))
     fields = {name: value for name, value in second.fields.items() if name.startswith("warm_")}
     whole, latency = fields.get("warm_compilation_seconds"), first.fields.get("backend_latency_seconds")
     if isinstance(whole, float) and isinstance(latency, float):

@@ -14,7 +14,7 @@ import torch
 
 from harness import allocator, catalog, numerics, ranks, torch_config
 from harness.backends.making import backend_of
-from harness.cell import Cell, LaunchSpec, Sampling
+from harness.cell import WHOLE, Cell, LaunchSpec, Part, Sampling
 from harness.experiments.image_costs import ImageCost
 from harness.failures import failure_of, is_expected, text_of
 from harness.journal import JournalWriter
@@ -24,14 +24,11 @@ from harness.records import Status, Warn
 from harness.workloads.loading import load_subject, workload_of
 
 
-def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: bool = False, slices: Slices | None = None) -> None:
-    """Measure one cell and write down what became of it.
-
-    again: only what a second process finds in the first one's caches; slices: for samples in turns with other launches.
-    """
+def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, part: Part = WHOLE, slices: Slices | None = None) -> None:
+    """Measure one cell, or a part of it, and write down what became of it. slices: for samples in turns with other launches."""
     phase = _Phase(journal)
     try:
-        status, reason = _measure(cell, spec, journal, phase, again=again, slices=slices), ""
+        status, reason = _measure(cell, spec, journal, phase, part, slices), ""
     except BaseException as error:
         # Anything a workload or a backend can raise is a result of the cell; its traceback belongs into the log.
         if not is_expected(error):
@@ -46,7 +43,7 @@ def run_cell(cell: Cell, spec: LaunchSpec, journal: JournalWriter, *, again: boo
     journal.finish(status, reason)
 
 
-def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, *, again: bool, slices: Slices | None) -> str:
+def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase, part: Part, slices: Slices | None) -> str:
     began = time.perf_counter()
     numerics.use_threads(spec.threads)
     if cell.device == "cuda":
@@ -65,7 +62,7 @@ def _measure(cell: Cell, spec: LaunchSpec, journal: JournalWriter, phase: _Phase
     spread = _ranks(cell, spec)
     threads = torch.get_num_threads()
     with contextlib.nullcontext() if spread is None else spread.together(lambda error: failure_of(error, phase.name, cell), journal):
-        status = _experiment(cell, spec, journal, report, spread, began, again=again, slices=slices)
+        status = _experiment(cell, spec, journal, report, spread, began, part, slices)
     if not numerics.hold(spec.numerics) or torch.get_num_threads() != threads:
         journal.warn(Warn.SETTINGS_CHANGED)
     return status
@@ -78,8 +75,7 @@ def _experiment(
     report: _Reporter,
     spread: Ranks | None,
     began: float,
-    *,
-    again: bool,
+    part: Part,
     slices: Slices | None,
 ) -> str:
     report.phase("load")
@@ -87,7 +83,7 @@ def _experiment(
         torch.cuda.set_per_process_memory_fraction(spec.treatment.gpu_memory_fraction)
     clock = _clock(cell.device, spec.sampling)
     backend = backend_of(cell, journal.artifact)
-    subject = load_subject(cell, spec)
+    subject = load_subject(cell, spec, batch_size=part.batch_size)
     if spread is not None:
         subject.wrap = spread.wrap
     clock.synchronize()
@@ -103,7 +99,7 @@ def _experiment(
         slices=slices,
         ranks=spread,
     )
-    status = cast("CompilesAgain", experiment).again(bench) if again else experiment.run(bench)
+    status = cast("CompilesAgain", experiment).again(bench) if part.again else experiment.run(bench)
     if spread is not None:
         spread.end(status, report.reason)
     return status

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness import catalog
+from harness import batch_search, catalog
 from matrix.config import Matrix
 from matrix.errors import SelectionError
 from matrix.plan import Plan
@@ -35,11 +35,10 @@ TREATMENTS = (
     "keep_debug",
 )
 """The same, of everything that measures."""
-LARGEST_BATCH = "largest-batch"
 OF_ONE_EXPERIMENT = {
     "batch_sizes": ("dynamic-shapes", "recompiles"),
     "dynamic": ("dynamic-shapes",),
-    "first_batch_size": (LARGEST_BATCH,),
+    "first_batch_size": (batch_search.EXPERIMENT,),
     "compare": ("baselines",),
     "distributed": (catalog.PERFORMANCE,),
     "minify": (catalog.PERFORMANCE,),
@@ -48,7 +47,7 @@ OF_ONE_EXPERIMENT = {
     "compare_outputs": (catalog.PERFORMANCE,),
 }
 """Options that nothing but these experiments reads."""
-OF_OTHER_EXPERIMENTS = {LARGEST_BATCH: ("batch_size", "batch_size_file")}
+OF_OTHER_EXPERIMENTS = {batch_search.EXPERIMENT: ("batch_size", "batch_size_file")}
 """Options that this experiment does not read."""
 OF_TRAINING = ("optimizer", "activation_checkpointing", "distributed")
 """Options that nothing but training reads."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import catalog
+from harness import batch_search, catalog
 from harness.cell import Cell, LaunchSpec, Numerics, Sampling, Terms, Treatment
 from harness.output import RUNNING, row_of
 from harness.records import Status, Warn
@@ -201,7 +201,8 @@ def _compared(image: Image | None) -> tuple[str, ...]:
 
 def processes_per_cell(spec: LaunchSpec) -> int:
     """Each of which has its own time."""
-    return 1 + spec.warm_compile + bool(spec.keep_debug)
+    tries = batch_search.most_tries(spec.first_batch_size) if spec.experiment == batch_search.EXPERIMENT else 1
+    return tries + spec.warm_compile + bool(spec.keep_debug)
 
 
 def rest_of(launch: Launch, run: Run) -> tuple[Cell, ...]:

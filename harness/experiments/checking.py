@@ -17,6 +17,7 @@ from harness.experiments.kept_outputs import fingerprint, report_outputs, wants_
 from harness.experiments.loss_scale import settled
 from harness.experiments.sparing import spared
 from harness.experiments.steps import Step, as_it_is, make_step, results
+from harness.failures import is_out_of_memory
 from harness.measure.accuracy import COSINE_LIMIT, Comparison, compare_forms, compare_groups, default_tolerance, relative_error
 from harness.protocols import Backend, Bench, Evidence, Outputs, Report, Results, RunsWholeCalls, Subject, Tolerance, Unsupported
 from harness.records import BY_FORM, Status, Warn
@@ -59,8 +60,11 @@ def report_subject(bench: Bench) -> None:
     )
 
 
-def check(bench: Bench) -> Checked | str:
-    """Eager twice, float64, the backend: what may be timed, or the status of what may not."""
+def check(bench: Bench, *, reference_must_fit: bool = False) -> Checked | str:
+    """Eager twice, float64, the backend: what may be timed, or the status of what may not.
+
+    reference_must_fit: where float64 does not fit into memory, that is raised; else results are then compared without it.
+    """
     cell, seed, subject, backend, report = bench.cell, bench.spec.seed, bench.subject, bench.backend, bench.report
     tolerance = backend.tolerance or tolerance_of(subject, cell)
     _report_rule(bench, tolerance, cosine=tolerance.cosine)
@@ -83,7 +87,7 @@ def check(bench: Bench) -> Checked | str:
     del second
 
     report.phase("reference")
-    reference = reference_of(pristine, first, cell, seed, report)
+    reference = reference_of(pristine, first, cell, seed, report, must_fit=reference_must_fit)
 
     # From here on ``pristine`` is the backend's: its model is in the state that eager's was in before its first call.
     first_call = call_first(dataclasses.replace(bench, subject=pristine))
@@ -295,7 +299,7 @@ def exact_results(subject: Subject, cell: Cell, seed: int) -> Results:
     return seeded(make_step(exact.model, exact, mode=cell.mode, precision="float64", device=device), seed, device)
 
 
-def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report: Report) -> Results | None:
+def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report: Report, *, must_fit: bool = False) -> Results | None:
     """The results in float64; None, with a warning, where there is no such thing.
 
     A workload may not run in float64, or draw other random numbers there: then eager is as far from it as anything wrong would be.
@@ -303,7 +307,9 @@ def reference_of(subject: Subject, eager: Results, cell: Cell, seed: int, report
     try:
         reference = exact_results(subject, cell, seed)
         error = relative_error(eager["outputs"], reference["outputs"])
-    except Exception as failure:  # noqa: BLE001  # a workload may object to float64 in any way it likes
+    except Exception as failure:  # a workload may object to float64 in any way it likes
+        if must_fit and is_out_of_memory(failure):
+            raise
         report.warn(Warn.NO_FP64_REFERENCE)
         print(f"no float64 reference: {failure}", flush=True)
         return None

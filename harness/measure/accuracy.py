@@ -23,6 +23,7 @@ import torch
 from torch._dynamo.utils import same
 from torch.utils import _pytree as pytree
 
+from harness.failures import is_out_of_memory
 from harness.protocols import GRADIENTS, Outputs, Results, Tolerance
 
 TOLERANCES = {
@@ -74,7 +75,9 @@ def compare(eager: Outputs, result: Outputs, reference: Outputs | None, toleranc
             log_error=note,
             use_larger_multiplier_for_smaller_tensor=tolerance.larger_multiplier_for_smaller_tensors,
         )
-    except Exception as error:  # noqa: BLE001  # whatever torch cannot compare is not the same
+    except Exception as error:  # whatever torch cannot compare is not the same, but want of memory says nothing of it
+        if is_out_of_memory(error):
+            raise
         return Comparison(same=False, reason=f"results cannot be compared: {type(error).__name__}: {error}")
     if not agreed:
         if units is not None and max(units, default=1.0) > 1:

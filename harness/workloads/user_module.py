@@ -40,7 +40,7 @@ class UserModule:
         parameter = _size_parameter(example_inputs)
         if batch_size is not None and parameter is None:
             raise Unsupported(
-                f"{self.class_name} chooses its inputs itself\n  next: leave the batch size out, or write get_example_inputs(self, batch_size={batch_size})"
+                f"{self.class_name} chooses its inputs itself\n  next: write get_example_inputs(self, batch_size=16), or leave the batch size out"
             )
         size = batch_size or _own_size(parameter)
         if size is None and parameter is not None and parameter.default is inspect.Parameter.empty:

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from harness.measure import accuracy
 from harness.measure.accuracy import compare, compare_groups, default_tolerance, relative_error
 from harness.protocols import Tolerance
 
@@ -28,6 +29,15 @@ def test_a_wrong_result_is_not_the_same_and_says_why(wrong: torch.Tensor) -> Non
     found = compare(exact, wrong, exact.double(), FP32)
     assert not found.same
     assert found.reason
+
+
+def test_want_of_memory_says_nothing_of_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def same(*arguments: object, **options: object) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(accuracy, "same", same)
+    with pytest.raises(MemoryError):
+        compare(torch.zeros(3), torch.zeros(3), None, FP32)
 
 
 def test_another_structure_is_not_the_same() -> None:

@@ -8,8 +8,6 @@ import json
 import math
 import random
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,11 @@ from torch._dynamo.utils import counters, get_compilation_metrics
 
 from harness import catalog, numerics
 from harness.cell import Cell, Numerics, Sampling
-from harness.experiments import inspection, largest_batch
+from harness.experiments import inspection
 from harness.experiments.coverage import Captured
 from harness.experiments.determinism import Difference, difference
-from harness.experiments.largest_batch import Try
 from harness.journal import Journal, JournalWriter, read_journal
-from harness.protocols import Bench, NoEvidence, Subject
+from harness.protocols import NoEvidence, Subject
 from harness.records import Status, Warn
 from harness.worker import run_cell
 from tests.conftest import SOURCE
@@ -78,7 +75,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
 def test_every_experiment_passes_on_what_works(experiment: str, workload: str, tmp_path: Path) -> None:
     journal = measured(experiment, workload, tmp_path)
     assert journal.status == Status.PASS
-    assert not journal.reason or (experiment == "largest-batch" and "the first size that was tried" in journal.reason)
+    assert not journal.reason
     assert journal.fields["batch_size"]
 
 
@@ -289,8 +286,8 @@ def test_a_class_of_one_s_own_whose_inputs_take_a_batch_size_has_other_shapes(tm
     journal = measured("dynamic-shapes", "Batched", tmp_path / "shapes")
     assert (journal.status, journal.fields["shapes_measured"]) == (Status.PASS, 4)
     assert [line["batch_size"] for line in table(tmp_path / "shapes", "shapes.csv")] == ["16", "17", "8", "32"]
-    journal = measured("largest-batch", "Batched", tmp_path / "largest", {"first_batch_size": 64}, batch_size=4)
-    assert (journal.status, journal.fields["largest_batch_size"]) == (Status.PASS, 64)
+    journal = measured("largest-batch", "Batched", tmp_path / "largest", batch_size=4)
+    assert (journal.status, journal.fields["batch_size"]) == (Status.PASS, 4)
     for experiment in ("dynamic-shapes", "largest-batch"):
         journal = measured(experiment, "Healthy", tmp_path / experiment)
         assert journal.status == Status.UNSUPPORTED
@@ -403,65 +400,6 @@ def test_calls_that_differ_in_a_bit_are_told(tmp_path: Path) -> None:
     assert 0 < float(str(journal.fields["eager_repeat_difference"])) < 1e-5
     assert "eager: bits of outputs differ between calls" in journal.reason
     assert "eager_batch_invariant" not in journal.fields, "nothing is known of its batch"
-
-
-def test_the_largest_batch_is_found_between_what_fits_and_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a limit that a batch of 300 rows of 1024 columns (softmax: 4 KiB in, 4 KiB out) is beyond."""
-
-    def attempt(size: int, bench: Bench) -> Try:
-        return Try(batch_size=size, fits=size < 300, seconds=0.0, peak_beyond_bytes=4096 * size)
-
-    monkeypatch.setattr(largest_batch, "_attempt", attempt)
-    journal = measured("largest-batch", "micro/softmax", tmp_path, {"first_batch_size": 1000})
-    assert journal.status == Status.PASS
-    assert [line["batch_size"] for line in table(tmp_path, "tries.csv")] == ["1000", "500", "250", "375", "312", "281"]
-    assert journal.fields["largest_batch_size"] == journal.fields["batch_size"] == 281
-    monkeypatch.setattr(
-        largest_batch, "_attempt", lambda size, bench: Try(batch_size=size, fits=False, seconds=0.0, reason="out of memory")
-    )
-    journal = measured("largest-batch", "micro/softmax", tmp_path / "none", {"first_batch_size": 4})
-    assert (journal.status, journal.reason) == (Status.OOM, "a batch of 1 does not fit: out of memory")
-
-
-def test_a_cache_of_keys_and_values_is_as_large_as_the_batch_that_is_tried(tmp_path: Path) -> None:
-    journal = measured("largest-batch", "llm/decode_llama3_8b", tmp_path, {"first_batch_size": 8}, shapes="small")
-    assert (journal.status, journal.fields["largest_batch_size"]) == (Status.PASS, 8), journal.reason
-
-
-def test_the_largest_batch_so_far_outlives_a_failure_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def attempt(size: int, bench: Bench) -> Try:
-        if 4 < size < 8:
-            raise ValueError("no batch of that kind")
-        return Try(batch_size=size, fits=size <= 4, seconds=0.0, peak_beyond_bytes=4096 * size)
-
-    monkeypatch.setattr(largest_batch, "_attempt", attempt)
-    journal = measured("largest-batch", "micro/softmax", tmp_path, {"first_batch_size": 8})
-    assert journal.status == Status.FAIL_TO_RUN
-    assert "no batch of that kind" in journal.reason
-    assert (journal.fields["largest_batch_size"], journal.fields["eager_peak_beyond_bytes"]) == (4, 4 * 4096)
-
-
-def test_on_a_cpu_what_there_is_not_is_refused_and_not_fatal(tmp_path: Path) -> None:
-    """In a process of its own: what its address space may be is limited for real."""
-    code = f"""
-import torch
-from pathlib import Path
-from harness.experiments import largest_batch
-from tests.unit.test_experiments import measured
-largest_batch._free_bytes = lambda: 1 << 30
-journal = measured("largest-batch", "micro/softmax", Path({str(tmp_path)!r}), {{"first_batch_size": 1 << 19}})
-print(journal.status, journal.fields["largest_batch_size"])
-torch.empty(2 << 30, dtype=torch.uint8)  # the limit is gone
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    status, size = done.stdout.split()[-2:]
-    assert status == Status.PASS
-    # While a row is checked there are 4 KiB of inputs twice and of outputs, and twice 8 KiB in float64, a copy in between: 0.8 GiB hold no more than 26 000.
-    assert 10_000 < int(size) < 26_000
-    lines = table(tmp_path, "tries.csv")
-    assert lines[0]["fits"] == "0"
-    assert "alloc" in lines[0]["reason"] or "memory" in lines[0]["reason"]
 
 
 def test_every_file_of_an_inspection_says_something(tmp_path: Path) -> None:

@@ -335,7 +335,7 @@ def test_paged_attention_is_attention_over_pages_put_in_order() -> None:
 
 def test_more_sequences_than_the_pool_has_pages_for_are_refused() -> None:
     assert load("paged_attention_llama3_8b", batch_size=4).batch_size == 4
-    with pytest.raises(Unsupported, match=r"the pool has 16\n  next: --batch-size 4"):
+    with pytest.raises(Unsupported, match=r"the pool has 16\n  next: a batch of at most 4"):
         load("paged_attention_llama3_8b", batch_size=5)
 
 

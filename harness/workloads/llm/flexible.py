@@ -133,7 +133,7 @@ def paged(model: Model, sizes: Sizes) -> Counted:
     """Sequences of different lengths, in pages in any order. Raises Unsupported for more of them than the pool has pages for."""
     batch, most, pages = sizes["batch"], sizes["pages_per_sequence"], sizes["pages"]
     if batch * most > pages:
-        raise Unsupported(f"{batch} sequences of {most} pages: the pool has {pages}\n  next: --batch-size {pages // most}")
+        raise Unsupported(f"{batch} sequences of {most} pages: the pool has {pages}\n  next: a batch of at most {pages // most}")
     lengths = torch.randint(1, most * PAGE + 1, (batch,))
     query = (batch, model.heads, 1, model.head_width)
     attended = int(lengths.sum())
