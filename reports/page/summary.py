@@ -66,6 +66,7 @@ def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) ->
         duration(_number(matrix, "host_seconds", entry)) + (f", {ratio(beside)} the reference" if beside is not None else ""),
         f"within {percent(apart)}" if apart is not None else "",
         f"({one_line(warnings, WIDTH)})" if warnings else "",
+        f"({status})" if status != Status.PASS else "",
     )
     return " ".join(filter(None, parts)) or status
 

@@ -28,6 +28,8 @@ class Suite:
     """-1 where the column has no such cell."""
     passed: Booleans
     """By all launches."""
+    checked: Booleans
+    """Of these, what was compared with eager and float64: what was not has no times that count."""
 
     @property
     def planned(self) -> Booleans:
@@ -35,8 +37,8 @@ class Suite:
         return found
 
     def of(self, values: Floats) -> Floats:
-        """A metric of the entries that passed, NaN elsewhere."""
-        found: Floats = np.where(self.passed, values[self.entry], np.nan)
+        """A metric of the entries that passed their check, NaN elsewhere."""
+        found: Floats = np.where(self.checked, values[self.entry], np.nan)
         return found
 
 
@@ -44,15 +46,16 @@ def suites(matrix: Matrix) -> Iterator[Suite]:
     """All together, and each alone where there are several."""
     entries, shape = matrix.entries, (len(matrix.lines), len(matrix.columns))
     entry = entry_table(entries, *shape)
-    good = np.array([word in Status.PASSED for word in entries.status.words], dtype=bool)
-    passed = np.zeros(shape, dtype=bool)
-    passed[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
+    passed, checked = (np.zeros(shape, dtype=bool) for _ in range(2))
+    for there, statuses in ((passed, Status.PASSED), (checked, {Status.PASS})):
+        good = np.array([word in statuses for word in entries.status.words], dtype=bool)
+        there[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
     names = [line.suite for line in matrix.lines]
-    yield Suite(name=ALL_SUITES, entry=entry, passed=passed)
+    yield Suite(name=ALL_SUITES, entry=entry, passed=passed, checked=checked)
     for name in dict.fromkeys(names):
         mine = np.array([suite == name for suite in names], dtype=bool)
         if name:
-            yield Suite(name=name, entry=entry[mine], passed=passed[mine])
+            yield Suite(name=name, entry=entry[mine], passed=passed[mine], checked=checked[mine])
 
 
 def geomean(ratios: Sequence[float] | Floats) -> float | None:
@@ -89,7 +92,7 @@ def _totals(suite: Suite, clock: str, speedups: Floats, backends: Sequence[tuple
         if not mine.any():
             continue
         of_backend = common_lines(speedups[:, [backend == backends[column] for backend in backends]])
-        # What passed and has no such speedup was not timed by this clock: it is no failure, and not in the mean.
+        # What passed and has no such speedup was not timed by this clock, or was not checked: it is no failure, and not in the mean.
         failed = planned & ~suite.passed[:, column]
         yield Total(
             column=column,

@@ -67,6 +67,13 @@ def test_geomeans_are_those_of_pandas(made_up: Path, suite: str) -> None:
         assert min(1.0, found.geomean) <= found.as_eager <= max(1.0, found.geomean), "a bound of the bar, by the lines that the bar is of"
 
 
+def test_what_was_not_checked_is_in_no_mean(tmp_path: Path) -> None:
+    rows = [row("micro/a", speedup=2.0), row("micro/b", speedup=9.0, status=Status.PASS_DUE_TO_SKIP)]
+    (found,) = (each for each in page_of(write_run(tmp_path / "run", rows)).totals if (each.suite, each.clock) == ("", "host"))
+    assert (found.geomean, found.own_geomean, found.as_eager) == (pytest.approx(2.0),) * 3
+    assert (found.common, found.planned, found.missing, found.failed) == (1, 2, 1, 0)
+
+
 def test_pass_rates_are_those_of_pandas(made_up: Path) -> None:
     page, cells = page_of(made_up), by_pandas(made_up)
     for rate in page.pass_rates:
