@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,11 @@ def read_batch_sizes(path: Path) -> tuple[FoundBatchSize, ...]:
     file = path / ROWS if path.is_dir() else path
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            lines = [line for line in csv.reader(opened) if any(line)]
+            numbered = {number: line for number, line in enumerate(csv.reader(opened), 1) if any(line)}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SelectionError(f"{path}: it cannot be read: {error}\n  {NEXT}") from None
-    found = _of_run(lines, path) if lines and LARGEST in lines[0] else _of_lines(lines, path)
+    lines = [*numbered.values()]
+    found = _of_run(lines, path) if lines and LARGEST in lines[0] else _of_lines(numbered, path)
     if not found:
         raise SelectionError(f"{path}: it tells no batch size\n  {NEXT}")
     return found
@@ -78,10 +79,11 @@ def require_use(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> None:
 
 
 def unknown_names(sizes: Sequence[FoundBatchSize], cells: Iterable[Cell]) -> list[str]:
-    """Of workloads that neither the harness has nor any of these cells is of: of somebody else's models, or a slip of the pen."""
+    """Of workloads that neither the harness has nor any of these cells is of: a slip of the pen. Of suites that are somebody's own, nobody can say."""
     workloads = [*catalog.workload_names(), *(cell.workload for cell in cells)]
     known = {name for workload in workloads for name in (workload, workload.partition("/")[2])}
-    return sorted({size.workload for size in sizes} - known)
+    suites = {"", *catalog.SUITES}
+    return sorted({size.workload for size in sizes if size.workload.rpartition("/")[0] in suites} - known)
 
 
 def _of_run(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
@@ -105,14 +107,16 @@ def _is_size(text: str) -> bool:
     return text.isdecimal() and len(text) <= len(str(LARGEST_BATCH)) and 1 <= int(text) <= LARGEST_BATCH
 
 
-def _of_lines(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
+def _of_lines(lines: Mapping[int, Sequence[str]], path: Path) -> tuple[FoundBatchSize, ...]:
     sizes: dict[str, int] = {}
-    for line in lines:
+    for number, line in lines.items():
         if len(line) != 2 or not line[0].strip() or not _is_size(line[1].strip()):
             raise SelectionError(
-                f"{path}: {','.join(line)[:MOST_SHOWN]!r} is not the name of a workload, a comma and a batch size from 1 to {LARGEST_BATCH}\n  {NEXT}"
+                f"{path}:{number}: {','.join(line)[:MOST_SHOWN]!r} is not the name of a workload, a comma and a batch size from 1 to {LARGEST_BATCH}\n  {NEXT}"
             )
         name, size = line[0].strip(), int(line[1])
         if sizes.setdefault(name, size) != size:
-            raise SelectionError(f"{path}: it has two sizes of {name}, {sizes[name]} and {size}\n  next: leave one of the lines out")
+            raise SelectionError(
+                f"{path}:{number}: it has two sizes of {name}, {sizes[name]} and {size}\n  next: leave one of the lines out"
+            )
     return tuple(FoundBatchSize(workload=name, batch_size=size) for name, size in sizes.items())
