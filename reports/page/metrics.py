@@ -11,7 +11,7 @@ class Metric:
     """Key of ``Entries.numbers``; bounds, where there are some, are ``<name>_low`` and ``<name>_high``."""
     label: str
     unit: str
-    """``ratio``, ``seconds``, ``bytes``, ``joules``, ``share``, ``error``, ``calls`` or ``count``."""
+    """``ratio``, ``seconds``, ``per_second``, ``bytes``, ``joules``, ``share``, ``error``, ``calls`` or ``count``."""
     better: str
     """``higher``, ``lower``, or empty where neither is."""
     words: tuple[str, str]
@@ -27,6 +27,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(name="device_seconds", label="device time", unit="seconds", better="lower", words=_FAST),
     Metric(name="eager_host_seconds", label="eager's host time", unit="seconds", better="lower", words=_FAST),
     Metric(name="eager_device_seconds", label="eager's device time", unit="seconds", better="lower", words=_FAST),
+    Metric(name="tokens_per_second", label="tokens a second", unit="per_second", better="higher", words=_FAST),
+    Metric(name="first_token_seconds", label="time to first token", unit="seconds", better="lower", words=_FAST),
     Metric(name="compile_seconds", label="compile time, empty caches", unit="seconds", better="lower", words=_COMPILES),
     Metric(name="warm_compile_seconds", label="compile time, warm caches", unit="seconds", better="lower", words=_COMPILES),
     Metric(name="peak_bytes", label="peak memory", unit="bytes", better="lower", words=_MEMORY),

@@ -50,6 +50,11 @@ def joules(value: float | None) -> str:
     return _scaled(value, JOULES) if _known(value) else ABSENT
 
 
+def per_second(value: float | None) -> str:
+    """Of tokens: three digits, and whole above."""
+    return f"{_rounded(value) if value < 999.5 else count(value)}{THIN}/s" if _known(value) else ABSENT
+
+
 def size(value: float | None) -> str:
     if not _known(value):
         return ABSENT
@@ -105,6 +110,7 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 BY_UNIT: Mapping[str, Callable[[float | None], str]] = {
     "ratio": ratio,
     "seconds": duration,
+    "per_second": per_second,
     "bytes": size,
     "joules": joules,
     "share": share,

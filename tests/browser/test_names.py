@@ -59,12 +59,25 @@ def test_every_column_has_a_head_of_its_own_and_every_number_its_unit(watched: W
         ("joules", {"eager_joules": 3.0}, {"eager_joules": 0.3}, ("2\u00d7 more energy", "2\u00d7 less energy")),
         ("error", {"eager_error": 3.0}, {"eager_error": 0.3}, ("2\u00d7 larger error", "2\u00d7 smaller error")),
         ("limit_share", {"eager_limit_share": 0.3}, {"eager_limit_share": 3.0}, ("2\u00d7 lower", "2\u00d7 higher")),
+        (
+            "tokens_per_second",
+            {"eager_tokens_per_second": 400.0},
+            {"eager_tokens_per_second": 4000.0},
+            ("2\u00d7 slower", "2\u00d7 faster"),
+        ),
+        (
+            "first_token_seconds",
+            {"eager_time_to_first_token_seconds": 3.0},
+            {"eager_time_to_first_token_seconds": 0.3},
+            ("2\u00d7 slower", "2\u00d7 faster"),
+        ),
     ],
 )
 def test_colours_mean_what_the_legend_says_of_the_metric(
     watched: Watched, tmp_path: Path, metric: str, good: dict[str, Any], bad: dict[str, Any], words: tuple[str, str]
 ) -> None:
     own: dict[str, Any] = {"dynamo_peak_mem": 1.0, "backend_joules": 1.0, "backend_error": 1.0, "backend_limit_share": 1.0}
+    own |= {"tokens_per_second": 1234.0, "time_to_first_token_seconds": 1.0}
     run = write_run(tmp_path / "run", [row("micro/good", **own, **good), row("micro/worse", **own, **bad)])
     page = watched.open(made(run, output=tmp_path / "report.html"), f"#matrix?metric={metric}")
     first, second = (page.locator(".tabulator-row", has_text=name).locator("a.entry") for name in ("good", "worse"))
@@ -72,7 +85,7 @@ def test_colours_mean_what_the_legend_says_of_the_metric(
     expect(second).to_have_class(re.compile(r"\bdown5\b"))
     legend = page.locator("#matrix-colours li")
     assert (legend.first.inner_text(), legend.last.inner_text()) == words
-    better = "higher" if metric == "limit_share" else "lower"
+    better = "higher" if metric in {"limit_share", "tokens_per_second"} else "lower"
     expect(page.locator("#matrix-meaning")).to_contain_text(f"{better} is better")
     watched.assert_quiet()
 

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 import { partsKey, stacked } from "./charts.js";
 import { command } from "./copy.js";
 import { tools } from "./figures.js";
-import { change, count, counted, duration, error, joules, known, ratio, share, size } from "./numbers.js";
+import { change, count, counted, duration, error, joules, known, perSecond, ratio, share, size } from "./numbers.js";
 import { page } from "./data.js";
 import { median, rounds } from "./samples.js";
 
@@ -77,7 +77,7 @@ export function results(rows) {
     ["device time", duration(of(rows, "backend_device_seconds")), beside(duration(of(rows, "eager_device_seconds")))],
     ["host time", duration(of(rows, "backend_latency_seconds") ?? thousandth(of(rows, "abs_latency"))), beside(duration(of(rows, "eager_latency_seconds")))],
     ["in a CUDA graph", duration(of(rows, "backend_graph_seconds")), beside(duration(of(rows, "eager_graph_seconds")))],
-    ["tokens", rate(of(rows, "tokens_per_second")), beside(rate(of(rows, "eager_tokens_per_second")))],
+    ["tokens", perSecond(of(rows, "tokens_per_second")), beside(perSecond(of(rows, "eager_tokens_per_second")))],
     ["time to first token", duration(of(rows, "time_to_first_token_seconds")), beside(duration(of(rows, "eager_time_to_first_token_seconds")))],
     ["copies", duration(of(rows, "transfer_seconds"))],
     ["error against float64", error(of(rows, "backend_error")) || beside(error(of(rows, "eager_error"))), known(of(rows, "backend_error")) ? beside(error(of(rows, "eager_error"))) : ""],
@@ -125,11 +125,6 @@ export function compile(rows) {
 
 function watts(value) {
   return known(value) ? `${value.toPrecision(3)}\u202fW` : "";
-}
-
-function rate(value) {
-  if (!known(value)) return "";
-  return `${value < 999.5 ? value.toPrecision(3) : count(value)}\u202f/s`;
 }
 
 function minus(whole, part) {

@@ -67,6 +67,12 @@ export function joules(value) {
   return known(value) ? scaled(value, JOULES) : "";
 }
 
+/** Of tokens: three digits, and whole above. */
+export function perSecond(value) {
+  if (!known(value)) return "";
+  return `${value < 999.5 ? rounded(value) : count(value)}${THIN}/s`;
+}
+
 export function size(value) {
   if (!known(value)) return "";
   let unit = 0;
@@ -103,4 +109,4 @@ function scaled(value, units) {
 }
 
 /** By the unit of a metric. */
-export const byUnit = { ratio, seconds: duration, bytes: size, joules, share, error, calls: count, count };
+export const byUnit = { ratio, seconds: duration, per_second: perSecond, bytes: size, joules, share, error, calls: count, count };
