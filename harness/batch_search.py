@@ -1,6 +1,6 @@
 """The largest batch that fits: which sizes are tried, and what becomes of a cell by them. Standard library only: the host counts the tries.
 
-Each is tried in a process of its own: what an earlier one has left of the address space is nothing to the next. The ancestor (``--find-batch-sizes``)
+Each is tried in a process of its own: what an earlier one has left behind is nothing to the next. The ancestor (``--find-batch-sizes``)
 begins at 1024, halves what does not run, whatever the reason, and takes the first that does; here only want of memory, and what a workload says it has
 no batch of, makes it smaller, and the gap between what fits and what does not is halved too, a few times.
 """
