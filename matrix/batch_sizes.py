@@ -91,7 +91,7 @@ def _of_run(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize,
     lacking = next((name for name in ("name", "dev", "mode", "precision") if name not in lines[0]), None)
     if lacking is not None:
         raise SelectionError(f"{path}: it is no results.csv: it has no column {lacking}\n  {NEXT}")
-    rows = (dict(zip(lines[0], line, strict=False)) for line in lines[1:])
+    rows = (dict(zip(lines[0], line, strict=True)) for line in lines[1:] if len(line) == len(lines[0]))
     smallest: dict[tuple[str, str, str, str], int] = {}
     for row in rows:
         if _is_size(row.get(LARGEST, "")):

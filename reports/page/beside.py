@@ -20,7 +20,7 @@ from reports.page.entries import FEWEST_LAUNCHES
 from reports.page.facts import difference_of
 from reports.page.layout import Layout
 from reports.page.model import Compared, Comparison, Entries, Floats, ImageFacts, Indices, Machine
-from reports.page.totals import geomean
+from reports.page.totals import geomean, is_checked
 from reports.statistics import Booleans, pairwise_differences, shift_bound
 
 ALPHA = Procedure().alpha
@@ -91,7 +91,7 @@ def beside(
             replay=_both_images(replays[one], images[baseline].label, images[candidate].label),
         )
         cells.append(Compared(report=report, line=int(layout.entry_line[one]), baseline=one, candidate=other, lean=lean))
-    found = [cell.report.findings[0].ratio for cell in cells]
+    found = [cell.report.findings[0].ratio for cell in cells if is_checked(cell.report)]
     known = [ratio for ratio in found if ratio is not None]
     return Comparison(
         baseline=images[baseline].name,

@@ -17,7 +17,7 @@ from reports.page.facts import difference_of
 from reports.page.layout import Layout
 from reports.page.model import Compared, Comparison, ImageFacts
 from reports.page.payload import time_of
-from reports.page.totals import geomean
+from reports.page.totals import geomean, is_checked
 
 
 def judged(
@@ -43,7 +43,7 @@ def judged(
         place = before if before is not None else after
         line = None if place is None else int(layout.entry_line[place])
         cells.append(Compared(report=report, line=line, baseline=before, candidate=after, lean=""))
-    ratios = [finding.ratio for cell in cells if (finding := time_of(cell.report)) and finding.ratio]
+    ratios = [finding.ratio for cell in cells if is_checked(cell.report) and (finding := time_of(cell.report)) and finding.ratio]
     return Comparison(
         baseline=gate.baseline.label,
         candidate=gate.candidate.label,

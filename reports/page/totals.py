@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.records import Status
+from reports.gate.report import CellReport
 from reports.page.layout import ENTRY, Layout, entry_table
 from reports.page.model import Floats, Indices, Matrix, PassRate, Payback, Total, Tradeoff
 from reports.statistics import Booleans, share_interval
@@ -62,6 +63,11 @@ def geomean(ratios: Sequence[float] | Floats) -> float | None:
     """exp(mean(log(ratio))), slowdowns included; None for no ratios."""
     values = np.asarray(ratios, dtype=np.float64)
     return math.exp(float(np.mean(np.log(values)))) if len(values) else None
+
+
+def is_checked(report: CellReport) -> bool:
+    """Whether the results of both images were compared with eager and float64: what was not has no time that counts in a mean."""
+    return Status.PASS_DUE_TO_SKIP not in (report.baseline_status, report.candidate_status)
 
 
 def common_lines(speedups: Floats) -> Booleans:

@@ -204,6 +204,17 @@ def test_few_launches_have_a_ratio_and_no_interval(tmp_path: Path) -> None:
     assert finding.reason == "4 paired launches: too few for an interval, which takes 5: inconclusive"
 
 
+def test_what_was_not_checked_is_shown_and_in_no_mean(tmp_path: Path) -> None:
+    rows = [
+        row(name, image=image, backend_latency_seconds=seconds, status=status)
+        for image, times in (("cpu@1", (1.0, 1.0)), ("cpu@2", (2.0, 9.0)))
+        for name, seconds, status in zip(("micro/a", "micro/b"), times, (Status.PASS, Status.PASS_DUE_TO_SKIP), strict=True)
+    ]
+    (found,) = page_of(write_run(tmp_path / "run", rows)).comparisons
+    assert found.geomean == pytest.approx(2.0)
+    assert (found.compared, len(found.cells)) == (1, 2)
+
+
 def test_the_slowest_comes_first_and_what_fails_before_it(tmp_path: Path) -> None:
     rows = [*rows_of(OLD, seconds_of(1.0), 0, "micro/a"), *rows_of(NEW, seconds_of(1.1, 1), 1, "micro/a")]
     rows += [*rows_of(OLD, seconds_of(1.0), 0, "micro/b"), *rows_of(NEW, seconds_of(1.5, 1), 1, "micro/b")]

@@ -75,6 +75,7 @@ def test_what_is_wrong_is_said_with_the_next_command(words: str, said: str, caps
         ("softmax,99999999999999999999\n", "is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
         ("name,largest_batch_size\nmicro/softmax,8\n", "it is no results.csv: it has no column dev"),
         ("name,dev,mode,precision,largest_batch_size\nmicro/softmax,cpu,inference,float32,0\n", "it tells no batch size"),
+        ("largest_batch_size,name,dev,mode,precision\n8\n", "it tells no batch size"),
         ("NAME,SIZE\nsoftmax,8\n", "'NAME,SIZE' is not the name of a workload, a comma and a batch size from 1 to 1073741824"),
     ],
 )

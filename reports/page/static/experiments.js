@@ -1,9 +1,9 @@
 // What experiments beside performance found of a cell. `experiments.py` says the same in a line.
 import { facts, of, panel, texts } from "./cell_parts.js";
-import { count, duration, error, known, share } from "./numbers.js";
+import { count, duration, error, known, share, size } from "./numbers.js";
 
 export function experiment(rows) {
-  const made = facts([...coverage(rows), ...overhead(rows), ...tolerance(rows)]);
+  const made = facts([...coverage(rows), ...overhead(rows), ...tolerance(rows), ...largest(rows)]);
   return made && panel("Experiment", `${rows[0].experiment || "performance"}: medians over the launches that passed.`, made);
 }
 
@@ -31,6 +31,11 @@ function tolerance(rows) {
     ["worst precision", precision, texts(rows, "worst_output").join(", ")],
     ["error in it", error(of(rows, "worst_error")) || "not finite", known(of(rows, "worst_max_error")) ? `of an element ${error(of(rows, "worst_max_error"))}` : ""],
   ];
+}
+
+function largest(rows) {
+  const beyond = of(rows, "eager_peak_beyond_bytes");
+  return [["largest batch that fits", count(of(rows, "largest_batch_size")), known(beyond) ? `${size(beyond)} beyond its inputs` : ""]];
 }
 
 function signed(value) {
