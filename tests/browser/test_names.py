@@ -59,18 +59,8 @@ def test_every_column_has_a_head_of_its_own_and_every_number_its_unit(watched: W
         ("joules", {"eager_joules": 3.0}, {"eager_joules": 0.3}, ("2\u00d7 more energy", "2\u00d7 less energy")),
         ("error", {"eager_error": 3.0}, {"eager_error": 0.3}, ("2\u00d7 larger error", "2\u00d7 smaller error")),
         ("limit_share", {"eager_limit_share": 0.3}, {"eager_limit_share": 3.0}, ("2\u00d7 lower", "2\u00d7 higher")),
-        (
-            "tokens_per_second",
-            {"eager_tokens_per_second": 400.0},
-            {"eager_tokens_per_second": 4000.0},
-            ("2\u00d7 slower", "2\u00d7 faster"),
-        ),
-        (
-            "first_token_seconds",
-            {"eager_time_to_first_token_seconds": 3.0},
-            {"eager_time_to_first_token_seconds": 0.3},
-            ("2\u00d7 slower", "2\u00d7 faster"),
-        ),
+        ("tokens_per_second", {"speedup": 3.0}, {"speedup": 0.3}, ("2\u00d7 slower", "2\u00d7 faster")),
+        ("first_token_seconds", {"speedup": 3.0}, {"speedup": 0.3}, ("2\u00d7 slower", "2\u00d7 faster")),
     ],
 )
 def test_colours_mean_what_the_legend_says_of_the_metric(

@@ -8,8 +8,9 @@ import { address } from "./state.js";
 /** Each cell's own eager, measured in the same launches. */
 export const EAGER = "";
 
-const OVER_EAGER = { host_seconds: "speedup", device_seconds: "device_speedup", peak_bytes: "memory_ratio" };
-const EAGERS = { tokens_per_second: "eager_tokens_per_second", first_token_seconds: "eager_first_token_seconds", joules: "eager_joules", limit_share: "eager_limit_share", error: "eager_error" };
+// Tokens are counted by the host's clock: one time has one speedup.
+const OVER_EAGER = { host_seconds: "speedup", tokens_per_second: "speedup", first_token_seconds: "speedup", device_seconds: "device_speedup", peak_bytes: "memory_ratio" };
+const EAGERS = { joules: "eager_joules", limit_share: "eager_limit_share", error: "eager_error" };
 const NAMES = { host_seconds: "Host time", device_seconds: "Device time", compile_seconds: "Compile time", warm_compile_seconds: "Compile time, warm", tokens_per_second: "Tokens a second", first_token_seconds: "Time to first token", joules: "Energy", limit_share: "Roofline", error: "Error", peak_bytes: "Memory" };
 const PAYBACK = "break_even_calls";
 const LEFT_OUT = new Set([...Object.values(OVER_EAGER), "eager_host_seconds", "eager_device_seconds"]);
