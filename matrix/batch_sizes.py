@@ -94,7 +94,7 @@ def _of_run(lines: Sequence[Sequence[str]], path: Path) -> tuple[FoundBatchSize,
     rows = (dict(zip(lines[0], line, strict=True)) for line in lines[1:] if len(line) == len(lines[0]))
     smallest: dict[tuple[str, str, str, str], int] = {}
     for row in rows:
-        if _is_size(row.get(LARGEST, "")):
+        if _is_size(row[LARGEST]):
             of = (row["name"], row["dev"], row["mode"], row["precision"])
             smallest[of] = min(smallest.get(of, int(row[LARGEST])), int(row[LARGEST]))
     return tuple(

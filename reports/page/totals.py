@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from harness.records import Status
 from reports.gate.report import CellReport
 from reports.page.layout import ENTRY, Layout, entry_table
-from reports.page.model import Floats, Indices, Matrix, PassRate, Payback, Total, Tradeoff
+from reports.page.model import Entries, Floats, Indices, Matrix, PassRate, Payback, Total, Tradeoff
 from reports.statistics import Booleans, share_interval
 
 ALL_SUITES = ""
@@ -47,16 +47,21 @@ def suites(matrix: Matrix) -> Iterator[Suite]:
     """All together, and each alone where there are several."""
     entries, shape = matrix.entries, (len(matrix.lines), len(matrix.columns))
     entry = entry_table(entries, *shape)
-    passed, checked = (np.zeros(shape, dtype=bool) for _ in range(2))
-    for there, statuses in ((passed, Status.PASSED), (checked, {Status.PASS})):
-        good = np.array([word in statuses for word in entries.status.words], dtype=bool)
-        there[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
+    passed, checked = _ended_in(entries, shape, Status.PASSED), _ended_in(entries, shape, {Status.PASS})
     names = [line.suite for line in matrix.lines]
     yield Suite(name=ALL_SUITES, entry=entry, passed=passed, checked=checked)
     for name in dict.fromkeys(names):
         mine = np.array([suite == name for suite in names], dtype=bool)
         if name:
             yield Suite(name=name, entry=entry[mine], passed=passed[mine], checked=checked[mine])
+
+
+def _ended_in(entries: Entries, shape: tuple[int, int], statuses: Set[str]) -> Booleans:
+    """Which entries have one of these statuses; shape (lines, columns)."""
+    good = np.array([word in statuses for word in entries.status.words], dtype=bool)
+    found = np.zeros(shape, dtype=bool)
+    found[entries.line, entries.column] = good[entries.status.codes] if len(entries.line) else False
+    return found
 
 
 def geomean(ratios: Sequence[float] | Floats) -> float | None:

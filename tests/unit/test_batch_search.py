@@ -115,7 +115,8 @@ def test_what_there_is_no_memory_for_is_refused_and_what_is_found_is_found_again
         sizes.append((softmax.largest_batch_size, decode.largest_batch_size))
         lines = list(read_fields(folder / softmax.artifacts / "tries.csv"))
         assert (lines[0]["batch_size"], lines[0]["fits"], lines[0]["status"]) == (str(first), "0", "OOM")
+        assert "alloc" in lines[0]["reason"] or "memory" in lines[0]["reason"]
         # 4 KiB of inputs and of outputs each, several times over while a row is checked, and as much again in float64; and holes in the heap.
-        assert 1_200 < softmax.largest_batch_size < 13_000
+        assert 1_500 < softmax.largest_batch_size < 13_000
     for one, other in zip(*sizes, strict=True):
         assert 2 / 5 < one / other < 5 / 2, "whatever was tried before; holes in so small a heap have been worth a factor of 1.8"

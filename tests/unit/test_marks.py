@@ -180,10 +180,13 @@ def test_batch_sizes_come_from_a_run_or_from_lines(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "softmax\n", "softmax,none\n", "softmax,0\n", "name,largest_batch_size\nmicro/softmax,\n"])
-def test_a_file_without_batch_sizes_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("", ""), ("softmax\n", "1:"), ("softmax,none\n", "1:"), ("softmax,0\n", "1:"), ("name,largest_batch_size\nmicro/softmax,\n", "")],
+)
+def test_a_file_without_batch_sizes_is_refused(tmp_path: Path, text: str, line: str) -> None:
     (tmp_path / "sizes.txt").write_text(text)
-    with pytest.raises(SelectionError, match=r"sizes\.txt:(1:)? .*\n  next: --experiment largest-batch"):
+    with pytest.raises(SelectionError, match=rf"sizes\.txt:{line} .*\n  next: --experiment largest-batch"):
         selection("--batch-size-file", str(tmp_path / "sizes.txt"))
     with pytest.raises(SelectionError, match="cannot be read"):
         selection("--batch-size-file", str(tmp_path / "absent.txt"))
