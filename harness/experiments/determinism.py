@@ -19,7 +19,7 @@ from harness.experiments.checking import Kept, check, report_subject, seeded, st
 from harness.experiments.sizes import is_batch
 from harness.experiments.steps import Step
 from harness.experiments.timing import BACKEND, EAGER
-from harness.measure.accuracy import root_mean_square
+from harness.measure.deviation import size_of
 from harness.protocols import Bench, Outputs, Subject
 from harness.records import Status
 
@@ -132,7 +132,7 @@ def difference(one: Outputs, other: Outputs, name: str = "outputs") -> Differenc
         same = (expected == result) | (expected.isnan() & result.isnan()) if expected.is_floating_point() else expected == result
         if bool(same.all()):
             continue
-        size = root_mean_square(expected[torch.isfinite(expected)].to(torch.float64)) if expected.is_floating_point() else 1.0
+        size = size_of(expected) if expected.is_floating_point() else 1.0
         apart = (expected.to(torch.float64) - result.to(torch.float64))[~same].abs().max()
         relative = float(apart) / size if size > 0 else float("inf")
         found = found.worse(Difference(where=f"{name}{pytree.keystr(path)}", relative=relative))

@@ -20,7 +20,7 @@ from harness.cell import Cell, LaunchSpec
 from harness.experiments.checking import reference_of, seeded, step_of
 from harness.experiments.loss_scale import settled
 from harness.files import write_table
-from harness.measure.accuracy import root_mean_square
+from harness.measure.deviation import error_of, largest_error, size_of
 from harness.protocols import COMPUTED, Bench, Report, Results, Subject, Unsupported
 from harness.records import Status, one_line
 from harness.workloads.loading import load_subject
@@ -100,8 +100,7 @@ def errors(precision: str, results: Results, exact: Results) -> Iterator[OutputE
             found = leaves.get(path)
             if not isinstance(reference, torch.Tensor) or not isinstance(found, torch.Tensor) or not reference.is_floating_point():
                 continue
-            finite = torch.isfinite(reference)
-            size = root_mean_square(reference[finite])
+            size = size_of(reference)
             if size == 0:
                 continue
             yield OutputError(
@@ -109,15 +108,14 @@ def errors(precision: str, results: Results, exact: Results) -> Iterator[OutputE
                 output=f"{group}{pytree.keystr(path)}",
                 shape=tuple(reference.shape),
                 size=size,
-                **_relative(found, reference, finite, size),
+                **_relative(found, reference, size),
             )
 
 
-def _relative(found: torch.Tensor, reference: torch.Tensor, finite: torch.Tensor, size: float) -> dict[str, float]:
+def _relative(found: torch.Tensor, reference: torch.Tensor, size: float) -> dict[str, float]:
     if found.shape != reference.shape:
         return {"error": math.inf, "max_error": math.inf}
-    differences = (found.to(device=reference.device, dtype=torch.float64) - reference)[finite]
-    pair = {"error": root_mean_square(differences) / size, "max_error": float(differences.abs().max()) / size}
+    pair = {"error": error_of(found, reference) / size, "max_error": largest_error(found, reference) / size}
     return {name: value if math.isfinite(value) else math.inf for name, value in pair.items()}
 
 

@@ -24,6 +24,7 @@ from torch._dynamo.utils import same
 from torch.utils import _pytree as pytree
 
 from harness.failures import is_out_of_memory
+from harness.measure.deviation import common_size, error_of, size_of
 from harness.protocols import GRADIENTS, Outputs, Results, Tolerance
 
 TOLERANCES = {
@@ -131,7 +132,7 @@ def _difference_of_form(eager: Outputs, result: Outputs) -> str:
 def _units(tree: Outputs) -> list[float]:
     """Of each leaf: the power of 2 below its root mean square, where that is above 1 (by which division is exact); else 1."""
     return [
-        2.0 ** math.floor(math.log2(max(1.0, _size(leaf)))) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else 1.0
+        2.0 ** math.floor(math.log2(max(1.0, size_of(leaf)))) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else 1.0
         for leaf in pytree.tree_leaves(tree)
     ]
 
@@ -145,10 +146,12 @@ def _in_units(tree: Outputs, units: list[float] | None) -> Outputs:
 
 
 def _without_nan(tree: Outputs) -> Outputs:
-    """NaNs as zeros: they are compared by their places, and would hide everything beside them."""
-    return pytree.tree_map_only(
-        torch.Tensor, lambda tensor: torch.where(tensor.isnan(), 0, tensor) if tensor.is_floating_point() else tensor, tree
-    )
+    """NaNs as zeros: they are compared by their places, and would hide everything beside them. What has none is not copied."""
+
+    def cleared(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.where(places, 0, tensor) if tensor.is_floating_point() and (places := tensor.isnan()).any() else tensor
+
+    return pytree.tree_map_only(torch.Tensor, cleared, tree)
 
 
 def relative_error(result: Outputs, reference: Outputs | None) -> float | None:
@@ -178,8 +181,7 @@ def _other_size(eager: Outputs, result: Outputs, share: float) -> str:
     for index, (one, other) in enumerate(zip(pytree.tree_leaves(eager), pytree.tree_leaves(result), strict=True)):
         if not isinstance(one, torch.Tensor) or not one.is_floating_point():
             continue
-        finite = torch.isfinite(one) & torch.isfinite(other)
-        size, found = (root_mean_square(leaf[finite].to(torch.float64)) for leaf in (one, other))
+        size, found = common_size(one, other), common_size(other, one)
         if abs(found - size) > share * size:
             return (
                 f"output {index} has the root mean square {found:.3g} where eager has {size:.3g}, and {share:.0%} of difference is allowed"
@@ -195,7 +197,7 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
         if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64
     }
     leaves = pytree.tree_leaves(result)
-    sizes = {index: _size(leaf) for index, leaf in exact.items()}
+    sizes = {index: size_of(leaf) for index, leaf in exact.items()}
     largest = max(sizes.values(), default=0.0)
     errors = {}
     for index, leaf in exact.items():
@@ -206,17 +208,6 @@ def _relative_errors(result: Outputs, reference: Outputs) -> dict[int, float]:
         if value.shape != leaf.shape:
             errors[index] = math.inf
             continue
-        finite = torch.isfinite(leaf)
-        error = root_mean_square((value.to(torch.float64) - leaf)[finite]) / size
+        error = error_of(value, leaf) / size
         errors[index] = math.inf if math.isnan(error) else error
     return errors
-
-
-def _size(leaf: torch.Tensor) -> float:
-    """Root mean square, in float64, of what is finite in it."""
-    return root_mean_square(leaf[torch.isfinite(leaf)].to(torch.float64))
-
-
-def root_mean_square(values: torch.Tensor) -> float:
-    """0 of no values."""
-    return math.sqrt(float(torch.mean(values * values))) if values.numel() else 0.0

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from harness.measure import deviation
+from harness.measure.deviation import common_size, error_of, largest_error, size_of
+from harness.measure.memory import peak_of
+
+INF, NAN = math.inf, math.nan
+
+
+def naive_size(values: torch.Tensor) -> float:
+    return float(values.to(torch.float64).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("part", [1, 7, 1 << 20])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_of_finite_values_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch, part: int, dtype: torch.dtype) -> None:
+    monkeypatch.setattr(deviation, "PART_ELEMENTS", part)
+    generator = torch.Generator().manual_seed(0)
+    exact = torch.randn(5, 3, 2, dtype=torch.float64, generator=generator)
+    result = (exact + 0.25 * torch.randn(5, 3, 2, dtype=torch.float64, generator=generator)).to(dtype)
+    exact[0, 0, 0], exact[1, 1, 1], exact[4, 2, 1] = INF, NAN, -INF
+    finite = exact.isfinite()
+    apart = (result.to(torch.float64) - exact)[finite]
+    assert size_of(exact) == pytest.approx(naive_size(exact[finite]), rel=1e-14)
+    assert error_of(result, exact) == pytest.approx(naive_size(apart), rel=1e-14)
+    assert largest_error(result, exact) == float(apart.abs().max())
+    assert common_size(result, exact) == pytest.approx(naive_size(result[finite]), rel=1e-14)
+    assert common_size(exact, result) == size_of(exact)
+
+
+def test_elements_are_told_apart_by_where_they_are_and_not_by_how_they_lie() -> None:
+    exact = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
+    transposed = exact.t().contiguous().t()
+    assert transposed.stride() != exact.stride()
+    assert error_of(transposed, exact) == largest_error(transposed, exact) == 0.0
+    assert error_of(exact.t(), exact.t().contiguous()) == 0.0
+    assert error_of(exact.expand(2, 3, 4), exact.expand(2, 3, 4) + 2) == 2.0
+
+
+def test_a_result_that_is_not_finite_where_it_should_be_is_infinitely_wrong() -> None:
+    exact = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    for wrong in (INF, -INF, NAN):
+        result = torch.tensor([1.0, wrong])
+        assert not math.isfinite(error_of(result, exact))
+        assert not math.isfinite(largest_error(result, exact))
+        assert common_size(exact, result) == 1.0
+
+
+def test_of_nothing() -> None:
+    for nothing in (torch.empty(0), torch.empty(3, 0), torch.tensor([NAN, INF])):
+        assert size_of(nothing) == common_size(nothing, nothing) == error_of(nothing, nothing) == 0.0
+        assert largest_error(nothing, nothing) == 0.0
+    assert size_of(torch.tensor(-3.0)) == 3.0
+
+
+@pytest.mark.parametrize("look", [lambda result, exact: size_of(exact), error_of, largest_error, common_size])
+def test_a_look_takes_a_small_part_of_what_it_looks_at(look: Callable[[torch.Tensor, torch.Tensor], float]) -> None:
+    exact = torch.ones(3 << 23, dtype=torch.float64)
+    result = exact.to(torch.bfloat16)
+    look(result[:10], exact[:10])
+    taken = peak_of(lambda: look(result, exact), "cpu").beyond_bytes
+    assert taken is not None
+    assert taken < 0.5 * exact.nbytes
