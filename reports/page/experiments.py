@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.records import one_line
+from harness.records import Status, one_line
 from reports.format import duration, error, percent, size
 from reports.gate.wording import counted
 from reports.page.model import Rows, Words
@@ -136,7 +136,7 @@ def _operators(found: Found) -> str:
 
 
 def _nothing(found: Found) -> str:
-    return "ran"
+    return "ran" if found.word("status") in Status.PASSED else ""
 
 
 def _signed(seconds: float) -> str:

@@ -50,8 +50,9 @@ def _rows(page: Page) -> Iterator[list[str]]:
 def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) -> str:
     entries = matrix.entries
     status = entries.status.words[int(entries.status.codes[entry])]
+    found = sentence(experiment, found_of(matrix.rows, entry)) if experiment else ""
     if status not in Status.PASSED:
-        return one_line(status, WIDTH)
+        return one_line(status, WIDTH) + (f": {found}" if found else "")
     if entries.is_void[entry]:
         return VOID
     if (image := _number(matrix, "image_bytes", entry)) is not None:
@@ -62,13 +63,13 @@ def _text(matrix: Matrix, entry: int, reference: int | None, experiment: str) ->
     parts = (
         ratio(_number(matrix, "speedup", entry)),
         f"(device {ratio(by_device)})" if by_device is not None else "",
-        sentence(experiment, found_of(matrix.rows, entry)) if experiment else "",
+        found,
         duration(_number(matrix, "host_seconds", entry)) + (f", {ratio(beside)} the reference" if beside is not None else ""),
         f"within {percent(apart)}" if apart is not None else "",
         f"({one_line(warnings, WIDTH)})" if warnings else "",
-        f"({status})" if status != Status.PASS else "",
     )
-    return " ".join(filter(None, parts)) or status
+    said = " ".join(filter(None, parts))
+    return said + (f" ({status})" if status != Status.PASS else "") if said else status
 
 
 def _beside(matrix: Matrix, reference: int, entry: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import catalog
-from harness.records import Row
+from harness.records import Row, Status
 from reports.load import load
 from reports.page.build import build
 from reports.page.collect import collect
@@ -63,6 +64,26 @@ def test_the_terminal_says_what_was_found(experiment: str, tmp_path: Path) -> No
     assert next(line for line in found.splitlines() if "sort" in line).split()[-1] in {"pass", "ran"}, (
         "what says nothing has passed all the same"
     )
+
+
+def test_what_was_found_before_a_failure_is_told_beside_it(tmp_path: Path) -> None:
+    rows = [
+        failed("micro/sort", "eager", experiment="largest-batch", largest_batch_size=256, eager_peak_beyond_bytes=1 << 30),
+        failed("micro/softmax", "eager", experiment="nothing", launch=1),
+    ]
+    lines = [re.split(r"  +", line) for line in summary(page_of(write_run(tmp_path / "run", rows))).splitlines()[1:3]]
+    assert sorted(cell for _, *cells in lines for cell in cells) == [
+        "-",
+        "-",
+        "timeout",
+        "timeout: a batch of 256 fits, 1.0 GiB beyond its inputs",
+    ]
+
+
+def test_a_pass_that_has_no_number_says_which(tmp_path: Path) -> None:
+    rows = [of("performance", status=Status.PASS_DUE_TO_SKIP), of("performance", "micro/sort", status=Status.PASS_DUE_TO_SKIP, speedup=2.0)]
+    lines = summary(page_of(write_run(tmp_path / "run", rows))).splitlines()[1:3]
+    assert [line.split("  ")[-1].strip() for line in lines] == ["pass_due_to_skip", "2.00x (pass_due_to_skip)"]
 
 
 def test_every_experiment_has_its_words() -> None:
