@@ -43,9 +43,15 @@ def _differences(result: torch.Tensor, exact: torch.Tensor) -> Iterator[tuple[to
 
 
 def _parts(*leaves: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Of each leaf the same elements; nothing of empty ones."""
-    if leaves[0].numel():
-        yield from zip(*(torch.split(leaf.reshape(-1), PART_ELEMENTS) for leaf in leaves), strict=True)
+    """Of each leaf the same elements, flat; nothing of empty ones. However they lie in memory: no more than a part is ever copied."""
+    shape, elements = leaves[0].shape, leaves[0].numel()
+    if elements > PART_ELEMENTS:
+        dimension = next(number for number, size in enumerate(shape) if size > 1)
+        rows = max(1, PART_ELEMENTS * shape[dimension] // elements)
+        for pieces in zip(*(torch.split(leaf, rows, dimension) for leaf in leaves), strict=True):
+            yield from _parts(*pieces)
+    elif elements:
+        yield tuple(leaf.detach().reshape(-1) for leaf in leaves)
 
 
 def _root_mean_square(parts: Iterable[tuple[torch.Tensor, torch.Tensor]], device: torch.device) -> float:

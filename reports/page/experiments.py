@@ -26,18 +26,24 @@ class Found:
 
     def number(self, column: str) -> float | None:
         """Median over the launches that have it."""
-        values = self.rows.columns.get(column)
-        if not isinstance(values, np.ndarray):
-            return None
-        known = [float(value) for value in values[self.first : self.end] if np.isfinite(value)]
+        known = self.numbers(column)
         return float(np.median(known)) if known else None
+
+    def numbers(self, column: str) -> list[float]:
+        """Of each launch that has it."""
+        values = self.rows.columns.get(column)
+        return [float(value) for value in values[self.first : self.end] if np.isfinite(value)] if isinstance(values, np.ndarray) else []
 
     def word(self, column: str) -> str:
         """Of the first launch that has it; on one line."""
+        return one_line(next(iter(self.words(column)), ""), WIDTH)
+
+    def words(self, column: str) -> list[str]:
+        """Of each launch that has it."""
         words = self.rows.columns.get(column)
         if not isinstance(words, Words):
-            return ""
-        return one_line(next((words.words[code] for code in words.codes[self.first : self.end].tolist() if words.words[code]), ""), WIDTH)
+            return []
+        return [words.words[code] for code in words.codes[self.first : self.end].tolist() if words.words[code]]
 
 
 def found_of(rows: Rows, entry: int) -> Found:
@@ -112,10 +118,11 @@ def _determinism(found: Found) -> str:
 
 
 def _largest_batch(found: Found) -> str:
-    largest, peak = found.number("largest_batch_size"), found.number("eager_peak_beyond_bytes")
-    if largest is None:
+    """What fitted in every launch that found one, as ``--batch-size-file`` takes it."""
+    sizes, peaks = found.numbers("largest_batch_size"), found.numbers("eager_peak_beyond_bytes")
+    if not sizes:
         return ""
-    return f"a batch of {largest:.0f} fits" + (f", {size(peak)} beyond its inputs" if peak is not None else "")
+    return f"a batch of {min(sizes):.0f} fits" + (f", {size(min(peaks))} beyond its inputs" if peaks else "")
 
 
 def _inspect(found: Found) -> str:
@@ -136,7 +143,7 @@ def _operators(found: Found) -> str:
 
 
 def _nothing(found: Found) -> str:
-    return "ran" if found.word("status") in Status.PASSED else ""
+    return "ran" if set(found.words("status")) <= set(Status.PASSED) else ""
 
 
 def _signed(seconds: float) -> str:

@@ -56,6 +56,9 @@ def test_with_an_engine(fresh: Path, tmp_path: Path, build_options: list[str], e
     assert list(rows(only_run(tmp_path))["status"]) == ["pass"] * 2
     assert "geomean" in done.stdout
     assert "report.html" in done.stdout
+    accepted = nox(fresh, "-s", "accept", "--", str(only_run(tmp_path)), "--check")
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert "cpu: 2 cells, as accepted" in accepted.stdout
 
 
 @pytest.mark.local

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.records import Row, Status
-from matrix.config import load_matrix
+from matrix.config import SUITES, load_matrix
 from matrix.errors import ConfigError
+from matrix.plan import Selection, cells_of, choose_image
 from reports.accept import DIFFERS, main
-from reports.accepted import accepted_for, became, changes, read_accepted, write_accepted
+from reports.accepted import FOLDER, accepted_for, became, changes, read_accepted, write_accepted
 from reports.gate.judge import judge
 from reports.gate.procedure import Verdict
 from reports.gate.report import Decision
@@ -175,3 +176,12 @@ class TestGate:
         write_accepted(tmp_path / f"{setup.baseline.label}.csv", {setup.ids[0]: Status.PASS})
         assert accepted_for(tmp_path, "new@9", setup.baseline.label).statuses == {setup.ids[0]: Status.PASS}
         assert accepted_for(tmp_path, "new@9", "other@1").statuses == {}
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / FOLDER).glob("*.csv")), ids=lambda path: path.stem)
+def test_what_the_repository_accepts_is_what_its_images_can_run(path: Path) -> None:
+    matrix = load_matrix(SOURCE / "matrix.toml", SOURCE / SUITES)
+    image = choose_image(path.stem, matrix, "")
+    selections = [Selection(suites=suites, modes=("inference", "training")) for suites in ((), *((name,) for name in matrix.suites))]
+    planned = {cell.id for selection in selections for cell in cells_of(matrix, image, selection)[0]}
+    assert set(read_accepted(path)) <= planned

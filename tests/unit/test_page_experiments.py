@@ -68,16 +68,17 @@ def test_the_terminal_says_what_was_found(experiment: str, tmp_path: Path) -> No
 
 def test_what_was_found_before_a_failure_is_told_beside_it(tmp_path: Path) -> None:
     rows = [
-        failed("micro/sort", "eager", experiment="largest-batch", largest_batch_size=256, eager_peak_beyond_bytes=1 << 30),
-        failed("micro/softmax", "eager", experiment="nothing", launch=1),
+        failed("micro/sort", "eager", experiment="largest-batch", launch=0, largest_batch_size=64, eager_peak_beyond_bytes=1 << 30),
+        failed("micro/sort", "eager", experiment="largest-batch", launch=1, largest_batch_size=32, eager_peak_beyond_bytes=1 << 29),
+        failed("micro/sort", "eager", experiment="largest-batch", launch=2),
+        of("nothing", "micro/softmax", launch=3),
+        failed("micro/softmax", "eager", experiment="nothing", launch=4),
     ]
     lines = [re.split(r"  +", line) for line in summary(page_of(write_run(tmp_path / "run", rows))).splitlines()[1:3]]
-    assert sorted(cell for _, *cells in lines for cell in cells) == [
-        "-",
-        "-",
-        "timeout",
-        "timeout: a batch of 256 fits, 1.0 GiB beyond its inputs",
-    ]
+    told = sorted(cell for _, *cells in lines for cell in cells)
+    assert told == ["-", "-", "timeout", "timeout: a batch of 32 fits, 512.0 MiB beyond its inputs"], (
+        "what fits in every launch that found one"
+    )
 
 
 def test_a_pass_that_has_no_number_says_which(tmp_path: Path) -> None:
