@@ -91,10 +91,19 @@ def test_a_saved_figure_says_what_it_is(watched: Watched, file: Path) -> None:
 
 
 def test_the_largest_batch_that_fits_is_told(watched: Watched, tmp_path: Path) -> None:
-    found = row(
-        "micro/marked", backend="eager", experiment="largest-batch", batch_size=384, largest_batch_size=384, eager_peak_beyond_bytes=3 << 30
-    )
-    page = watched.open(made(write_run(tmp_path / "run", [found]), output=tmp_path / "report.html"), "#matrix")
+    """That fits in every launch."""
+    found = [
+        row(
+            "micro/marked",
+            backend="eager",
+            experiment="largest-batch",
+            launch=launch,
+            largest_batch_size=size,
+            eager_peak_beyond_bytes=peak,
+        )
+        for launch, (size, peak) in enumerate([(384, 3 << 30), (512, 4 << 30)])
+    ]
+    page = watched.open(made(write_run(tmp_path / "run", found), output=tmp_path / "report.html"), "#matrix")
     page.locator(".tabulator-row a.entry").click()
     expect(page.locator("#cell .panel", has_text="Experiment")).to_contain_text(
         re.compile(r"largest batch that fits\s*384\s*3\.00.GiB beyond")

@@ -65,6 +65,12 @@ export function of(rows, name) {
   return Number.isFinite(found) ? found : null;
 }
 
+/** Smallest over the rows of a column; null where none says. */
+export function least(rows, name) {
+  const found = rows.map((row) => row[name]).filter(known);
+  return found.length ? Math.min(...found) : null;
+}
+
 export function texts(rows, name) {
   return [...new Set(rows.map((row) => row[name]).filter(Boolean))];
 }

@@ -1,5 +1,5 @@
 // What experiments beside performance found of a cell. `experiments.py` says the same in a line.
-import { facts, of, panel, texts } from "./cell_parts.js";
+import { facts, least, of, panel, texts } from "./cell_parts.js";
 import { count, duration, error, known, share, size } from "./numbers.js";
 
 export function experiment(rows) {
@@ -33,9 +33,10 @@ function tolerance(rows) {
   ];
 }
 
+/** What fits in every launch. */
 function largest(rows) {
-  const beyond = of(rows, "eager_peak_beyond_bytes");
-  return [["largest batch that fits", count(of(rows, "largest_batch_size")), known(beyond) ? `${size(beyond)} beyond its inputs` : ""]];
+  const beyond = least(rows, "eager_peak_beyond_bytes");
+  return [["largest batch that fits", count(least(rows, "largest_batch_size")), known(beyond) ? `${size(beyond)} beyond its inputs` : ""]];
 }
 
 function signed(value) {
