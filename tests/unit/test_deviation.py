@@ -69,11 +69,13 @@ def test_of_nothing() -> None:
 @pytest.mark.parametrize("lie", [lambda leaf: leaf, lambda leaf: leaf.transpose(0, 1), lambda leaf: leaf.permute(2, 0, 1)])
 @pytest.mark.parametrize("look", [lambda result, exact: size_of(exact), error_of, largest_error, common_size])
 def test_a_look_takes_a_small_part_of_what_it_looks_at(
-    look: Callable[[torch.Tensor, torch.Tensor], float], lie: Callable[[torch.Tensor], torch.Tensor]
+    monkeypatch: pytest.MonkeyPatch, look: Callable[[torch.Tensor, torch.Tensor], float], lie: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
+    # As small beside these 192 MiB as parts are beside results that fill a GPU: holes of a heap that is not pinned are some parts large.
+    monkeypatch.setattr(deviation, "PART_ELEMENTS", 1 << 16)
     exact = lie(torch.ones(3, 2048, 4096, dtype=torch.float64))
     result = torch.ones(exact.shape, dtype=torch.bfloat16)
     look(result[:1, :1], exact[:1, :1])
     taken = peak_of(lambda: look(result, exact), "cpu").beyond_bytes
     assert taken is not None
-    assert taken < 0.5 * exact.nbytes
+    assert taken < 0.1 * exact.nbytes
