@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,16 @@ def no_network(request: pytest.FixtureRequest) -> Iterator[None]:
     pytest_socket.disable_socket()
     yield
     pytest_socket.enable_socket()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch's operators run in one thread, as many as before again afterwards."""
+    torch = importlib.import_module("torch")  # by who asks for it alone: most tests need none
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,15 +11,8 @@ from harness.measure.deviation import common_size, error_of, largest_error, size
 from harness.measure.memory import peak_of
 
 INF, NAN = math.inf, math.nan
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Parts are small here: threads would wait for each other more than they do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Parts are small here: threads would wait for each other more than they do.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def naive_size(values: torch.Tensor) -> float:

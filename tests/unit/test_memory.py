@@ -6,7 +6,6 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,8 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 glibc = pytest.mark.skipif(not allocator.describe().library.startswith("glibc"), reason="another allocator than glibc's")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The kernel counts pages per core, roughly: one core keeps that below the tolerance of these tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
+# The kernel counts pages per core, roughly: one core keeps that below the tolerance of these tests.
+pytestmark = pytest.mark.usefixtures("one_thread")
 BLOCKS = """
 import sys
 import torch
